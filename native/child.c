@@ -1,0 +1,268 @@
+#define _GNU_SOURCE
+#include "child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "channel.h"
+#include "commons.h"
+#include "futex.h"
+#include "kin.h"
+#include "pidfd.h"
+#include "proc.h"
+#include "reaper.h"
+
+void reaper_delist(struct child *child);
+void reaper_arm(void);
+
+static struct child *new_child(struct member who) {
+    struct child *child = calloc(1, sizeof *child);
+    if (!child) return NULL;
+    child->references = 1;
+    child->pidfd = child->sock = -1;
+    child->who = who;
+    child->kill_at = PN_FOREVER;
+    child->status = STATUS_UNKNOWN;
+    child->started = clock_boot();
+    return child;
+}
+
+/* Enlist and watch `fd`; on failure the child is freed, with what it holds. */
+static int take_charge(struct child *child, int fd, uint32_t events, struct child **out) {
+    pthread_mutex_lock(&reaper_lock);
+    int error = reaper_enlist(child);
+    if (!error) {
+        error = reaper_watch(child, fd, events);
+        if (error) reaper_delist(child);
+    }
+    if (error) reaper_release(child);
+    else *out = child;
+    pthread_mutex_unlock(&reaper_lock);
+    return error;
+}
+
+int child_order(int control, struct member who, struct child **out) {
+    struct child *child = new_child(who);
+    if (!child) return -ENOMEM;
+    int theirs = -1;
+    int error = channel_pair(&child->sock, &theirs);
+    if (error) {
+        free(child);
+        return error;
+    }
+    error = take_charge(child, child->sock, 0, out); /* no events: a hang-up is reported all the same */
+    if (!error) {
+        error = channel_send(control, &who, sizeof who, &theirs, 1);
+        if (error) child_drop(child);
+    }
+    close(theirs);
+    return error;
+}
+
+int child_adopt(pid_t pid, int sock, struct member who, struct child **out) {
+    int pidfd = pidfd_open_(pid);
+    if (pidfd < 0) return pidfd;
+    struct child *child = new_child(who);
+    if (!child) {
+        close(pidfd);
+        return -ENOMEM;
+    }
+    child->pid = pid;
+    child->pidfd = pidfd;
+    child->sock = sock;
+    return take_charge(child, pidfd, EPOLLIN, out);
+}
+
+/* The spare exists: from now on its pidfd is watched, not its socket. Wants the lock. */
+static int meet(struct child *child, pid_t pid) {
+    if (child->pid) return 0;
+    child->pid = pid;
+    int pidfd = pidfd_open_(pid);
+    if (pidfd < 0) return pidfd;
+    reaper_unwatch(child, child->sock);
+    child->pidfd = pidfd;
+    return reaper_watch(child, pidfd, EPOLLIN);
+}
+
+int child_hello(struct child *child) {
+    if (child->pid) return 1;
+    if (child->sock < 0) return -ECHILD;
+    int32_t pid = 0;
+    int n = channel_receive(child->sock, &pid, sizeof pid, NULL, NULL);
+    if (n == -EINTR) return n;
+    pthread_mutex_lock(&reaper_lock);
+    int error = 0;
+    if (n == sizeof pid && pid < 0) error = pid; /* the zygote could not clone, and says why */
+    else if (n == sizeof pid) error = meet(child, pid);
+    else if (!child->pid) error = -ECHILD; /* (another thread may have read it) */
+    pthread_mutex_unlock(&reaper_lock);
+    return error < 0 ? error : 1;
+}
+
+int child_hand_over(struct child *child, const void *message, size_t size, const int *fds, int count) {
+    child->started = clock_boot();
+    int error = child->sock < 0 ? -EPIPE : channel_send(child->sock, message, size, fds, count);
+    pthread_mutex_lock(&reaper_lock);
+    if (child->sock >= 0) {
+        if (child->pidfd < 0) reaper_unwatch(child, child->sock);
+        close(child->sock);
+        child->sock = -1;
+    }
+    pthread_mutex_unlock(&reaper_lock);
+    return error;
+}
+
+/* --- the end ----------------------------------------------------------------------------------------------- */
+
+static void close_pidfd(struct child *child) { /* wants the lock */
+    if (child->pidfd < 0 || child->keep_pidfd || child->pollers > 0) return;
+    close(child->pidfd);
+    child->pidfd = -1;
+}
+
+/* Put in order what the dead child left in the commons. */
+static void post_mortem(struct child *child) {
+    struct record *record = table_get(child->who);
+    if (!record) return;
+    word_poke(&record->run_time, child->run_time);
+    word_poke(&record->ready_time, child->ready_time);
+    word_poke(&record->peak_kib, (uint32_t)child->usage.ru_maxrss);
+    word_poke(&record->status, (uint32_t)child->status);
+    uint32_t flags = word_read(&record->flags), state = record_state(record);
+    if ((flags & RECORD_PROCESS) && (state == RECORD_READY || state == RECORD_RUNNING))
+        commons_bury(record, (uint32_t)child->status);
+    arena_disown(child->who.slot);
+    if (flags & RECORD_CHILDLESS) table_free(child->who);
+    else reaper_sweep_later(child->who);
+}
+
+/* The scheduler's figures: the child's own last words, or what /proc says of the zombie. */
+static void note_times(struct child *child) {
+    struct record *record = table_get(child->who);
+    if (record && word_read(&record->status_known)) {
+        child->run_time = word_peek(&record->run_time);
+        child->ready_time = word_peek(&record->ready_time);
+        return;
+    }
+    proc_sched(child->pid, &child->run_time, &child->ready_time);
+    if (!record) return;
+    uint64_t run = word_peek(&record->run_base), ready = word_peek(&record->ready_base);
+    child->run_time -= run < child->run_time ? run : child->run_time;
+    child->ready_time -= ready < child->ready_time ? ready : child->ready_time;
+}
+
+/* Somebody else's wait() took the status: the child's own last words may still tell it. */
+static void status_stolen(struct child *child) {
+    struct record *record = table_get(child->who);
+    bool told = record && word_read(&record->status_known);
+    child->status = told ? (int)word_peek(&record->status) : STATUS_UNKNOWN;
+}
+
+static int try_reap(struct child *child) {
+    if (child->pidfd < 0 || !word_swap(&child->reaping, 0, 1)) return word_read(&child->exited);
+    if (word_read(&child->exited)) return 1;
+    int r = pidfd_wait(child->pidfd, 0); /* a stolen child has ended too: ask for the end, not for the status */
+    if (r <= 0) {
+        word_publish(&child->reaping, 0);
+        return 0;
+    }
+    child->ended = clock_boot();
+    note_times(child);
+    if (pidfd_reap(child->pidfd, &child->status, &child->usage) < 0) status_stolen(child);
+    pthread_mutex_lock(&reaper_lock);
+    reaper_unwatch(child, child->pidfd);
+    close_pidfd(child);
+    child->kill_at = PN_FOREVER;
+    word_publish(&child->exited, 1); /* (reaping stays 1: nobody asks the kernel again) */
+    futex_wake(&child->exited, INT_MAX);
+    child->references++;
+    reaper_delist(child);
+    pthread_mutex_unlock(&reaper_lock);
+    if (commons) post_mortem(child);
+    pthread_mutex_lock(&reaper_lock);
+    reaper_release(child);
+    pthread_mutex_unlock(&reaper_lock);
+    return 1;
+}
+
+int child_poll(struct child *child) { return word_read(&child->exited) ? 1 : try_reap(child); }
+
+/* Sleep on the pidfd in place of the reaper: one wake-up fewer between the child's end and ours. */
+static int wait_direct(struct child *child, int64_t deadline) {
+    pthread_mutex_lock(&reaper_lock);
+    int pidfd = child->pidfd;
+    if (pidfd >= 0) {
+        reaper_unwatch(child, pidfd);
+        child->pollers++;
+    }
+    pthread_mutex_unlock(&reaper_lock);
+    if (pidfd < 0) return child_poll(child);
+    int r = pidfd_wait(pidfd, deadline);
+    pthread_mutex_lock(&reaper_lock);
+    child->pollers--;
+    if (word_read(&child->exited)) close_pidfd(child);
+    else if (r <= 0) reaper_watch(child, pidfd, EPOLLIN);
+    pthread_mutex_unlock(&reaper_lock);
+    return r > 0 ? try_reap(child) : r;
+}
+
+int child_wait(struct child *child, int64_t deadline) {
+    for (;;) {
+        if (child_poll(child)) return 1;
+        if (deadline != PN_FOREVER && clock_monotonic() >= deadline) return 0;
+        int r;
+        if (word_swap(&child->direct, 0, 1)) {
+            r = wait_direct(child, deadline);
+            word_publish(&child->direct, 0);
+            futex_wake(&child->direct, INT_MAX);
+        } else {
+            r = futex_wait(&child->exited, 0, deadline);
+        }
+        if (r == -EINTR) return word_read(&child->exited) ? 1 : -EINTR;
+    }
+}
+
+int child_signal(struct child *child, int sig) {
+    struct record *record = table_get(child->who);
+    if (record && (sig == SIGKILL || sig == SIGTERM || sig == SIGINT)) word_or(&record->flags, RECORD_TERMINATED);
+    if (word_read(&child->exited) || child->pidfd < 0) return -ESRCH;
+    return pidfd_signal(child->pidfd, sig);
+}
+
+int child_terminate(struct child *child, int64_t grace) {
+    pthread_mutex_lock(&reaper_lock);
+    child->kill_at = clock_monotonic() + grace;
+    reaper_arm();
+    pthread_mutex_unlock(&reaper_lock);
+    int error = child_signal(child, SIGTERM);
+    if (commons && child->who.slot != PN_NO_SLOT) kin_signal(child->who, SIGTERM);
+    return error;
+}
+
+int child_sentinel(struct child *child) {
+    pthread_mutex_lock(&reaper_lock);
+    child->keep_pidfd = true;
+    if (child->pidfd < 0 && word_read(&child->exited)) child->pidfd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
+    int fd = child->pidfd < 0 ? -errno : child->pidfd;
+    pthread_mutex_unlock(&reaper_lock);
+    return fd;
+}
+
+void child_drop(struct child *child) {
+    pthread_mutex_lock(&reaper_lock);
+    if (child->sock >= 0 && child->pidfd < 0) { /* an order that nobody wants any more: the spare sees our end close */
+        reaper_unwatch(child, child->sock);
+        reaper_delist(child);
+    }
+    child->keep_pidfd = false;
+    if (word_read(&child->exited)) close_pidfd(child);
+    reaper_release(child);
+    pthread_mutex_unlock(&reaper_lock);
+}

@@ -1,0 +1,19 @@
+/* Making processes: a true sibling by clone(CLONE_PARENT), and a fresh program by vfork and exec. */
+#ifndef PROCESSION_CLONE_H
+#define PROCESSION_CLONE_H
+
+#include <sys/types.h>
+
+/* Called once before the first `clone_sibling`: find where libc keeps this thread's id. -ENOTSUP: it cannot be found. */
+int clone_prepare(void);
+/* Fork, but the child's parent is *our* parent. 0 in the child, its pid in the caller, or -errno. The caller must
+ * have a single thread; libc's fork handlers are not run. */
+pid_t clone_sibling(void);
+/* Run `argv` with `envp` as a child of this process; fds[i] becomes descriptor i, every other one is closed, signals
+ * are at their defaults and unblocked. Returns its pid or -errno (exec's error included).
+ *
+ * It is cloned by a thread that ends at once, so the kernel counts the process's *first* thread as its parent: a
+ * parent-death signal (PR_SET_PDEATHSIG) then fires at the end of the process, not of whatever thread called us. */
+pid_t clone_launch(const char *path, char *const argv[], char *const envp[], const int *fds, int count);
+
+#endif

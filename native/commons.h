@@ -1,0 +1,91 @@
+/* The commons: one sparse memfd per family, mapped shared by every member. README.md gives the bytes.
+ *
+ * The file is as large as the family may ever need (sparse: it costs what was touched). A member maps a
+ * window at its head, with the header, the process table, the chunk map and the first part of the arena; what
+ * lies beyond is mapped where it is used. A map of the whole file would be as cheap, but it counts in full
+ * against RLIMIT_AS, and a program that limits its own address space would have none left. */
+#ifndef PROCESSION_COMMONS_H
+#define PROCESSION_COMMONS_H
+
+#include "table.h"
+
+#define COMMONS_MAGIC 0x4e4f495353434f52ull /* "ROCSSION" */
+#define COMMONS_VERSION 1u
+#define COMMONS_SIZE (256ull << 30)
+#define COMMONS_WINDOW (128ull << 20)
+#define COMMONS_WINDOW_LEAST (24ull << 20)
+#define COMMONS_TABLE 65536ull                                          /* offset of the process table */
+#define COMMONS_CHUNKS (COMMONS_TABLE + PN_SLOTS * sizeof(struct record)) /* offset of the chunk map */
+#define CHUNK_SIZE 65536ull
+#define COMMONS_CHUNK_COUNT (COMMONS_SIZE / CHUNK_SIZE)
+#define COMMONS_ARENA (COMMONS_CHUNKS + COMMONS_CHUNK_COUNT * 4) /* offset of the arena */
+
+#define OBITUARIES 256u
+
+struct obituary { /* one process that ended badly: 96 bytes */
+    word64 serial; /* 1-based number of the entry; written last */
+    word32 pid;
+    word32 status;
+    word64 run_time;
+    word32 peak_kib;
+    word32 flags;
+    char name[PN_NAME_SIZE];
+};
+_Static_assert(sizeof(struct obituary) == 96, "the obituary is part of a file format");
+
+struct commons {              /* the header, at offset 0 */
+    word64 magic;             /*   0  written last: a file without it is not one of ours */
+    uint32_t version;         /*   8 */
+    uint32_t layout;          /*  12  hash of every size and offset in this file */
+    uint64_t family;          /*  16  random, never 0 */
+    uint64_t founded;         /*  24  boot-time ns */
+    uint64_t founded_ticks;   /*  32  the same in clock ticks: no process of the family is older */
+    uint32_t slots;           /*  40 */
+    uint32_t root_slot;       /*  44  the slot of the family's root */
+    word32 slot_hint;         /*  48  where the search for a free slot begins */
+    word32 slots_used;        /*  52  slots below this were used at some time: readers stop there */
+    word64 chunk_hint;        /*  56  where the search for free chunks begins */
+    word64 started;           /*  64  user processes started in the family's life */
+    word64 alive;             /*  72 */
+    word64 most_alive;        /*  80 */
+    word64 failed;            /*  88  exit code other than 0 */
+    word64 killed;            /*  96  ended by a signal that nobody in the family asked for */
+    word64 left_over;         /* 104  processes that had to be ended because what started them was gone */
+    word64 run_time;          /* 112  sums over ended processes, ns */
+    word64 ready_time;        /* 120 */
+    word64 blocked_time;      /* 128 */
+    word64 peak_kib;          /* 136  largest peak of one process */
+    word64 obituary_count;    /* 144 */
+    word64 chunk_top;         /* 152  no chunk from here on was ever taken */
+    word32 sweeper;           /* 160  thread id of who sweeps, 0 for nobody (kin.c) */
+    word32 sweeps_wanted;     /* 164  grows with every member that died and must be swept after */
+    char reserved[344];       /* 168 */
+    struct obituary obituaries[OBITUARIES]; /* 512 */
+};
+_Static_assert(offsetof(struct commons, obituaries) == 512, "the header is part of a file format");
+_Static_assert(sizeof(struct commons) <= COMMONS_TABLE, "the header must end before the table");
+
+extern struct commons *commons;  /* this process's map, or NULL */
+extern int commons_fd;           /* the memfd, close-on-exec, or -1 */
+extern uint64_t commons_mapped;  /* bytes of the window */
+
+/* Make a new family's commons. 0 or -errno; -ENOMEM when not even the least window can be mapped. */
+int commons_found(void);
+/* Map the commons of `fd` (kept open). -EPROTO when its magic, version or layout is not ours. */
+int commons_join(int fd);
+/* Unmap and close: for a forked child that leaves its family, and for tests. */
+void commons_leave(void);
+uint32_t commons_layout(void);
+
+static inline struct record *commons_records(void) {
+    return (struct record *)((char *)commons + COMMONS_TABLE);
+}
+static inline word32 *commons_chunks(void) { return (word32 *)((char *)commons + COMMONS_CHUNKS); }
+
+enum obituary_flag { OBITUARY_LEFT_OVER = 1u << 31 };
+void commons_obituary(uint32_t pid, uint32_t status, uint32_t flags, const char *name, uint64_t run_time,
+                      uint32_t peak_kib);
+/* Count a process that ended, and keep its obituary if it ended badly. */
+void commons_bury(struct record *record, uint32_t status);
+
+#endif

@@ -1,0 +1,114 @@
+#define _GNU_SOURCE
+#include "proc.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+bool proc_exists(pid_t pid) { return kill(pid, 0) == 0 || errno == EPERM; }
+
+static ssize_t read_file(const char *path, char *buffer, size_t size) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return -errno;
+    ssize_t n = read(fd, buffer, size - 1);
+    if (n < 0) n = -errno;
+    close(fd);
+    if (n >= 0) buffer[n] = 0;
+    return n;
+}
+
+int proc_stat(pid_t pid, struct proc_stat *out) {
+    char path[48], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    ssize_t n = read_file(path, text, sizeof text);
+    if (n <= 0) return n < 0 ? (int)n : -ESRCH;
+    char *field = strrchr(text, ')'); /* the name before it may hold anything, brackets and blanks too */
+    if (!field) return -EPROTO;
+    int parent = 0;
+    if (sscanf(field + 1, " %c %d", &out->state, &parent) != 2) return -EPROTO;
+    out->parent = parent;
+    for (int i = 2; i < 22 && field; i++) field = strchr(field + 1, ' '); /* fields 3 .. 22 follow the bracket */
+    if (!field) return -EPROTO;
+    out->start_time = strtoull(field, NULL, 10);
+    return 0;
+}
+
+bool proc_is(pid_t pid, uint64_t start_time) {
+    struct proc_stat stat;
+    return proc_stat(pid, &stat) == 0 && stat.start_time == start_time && stat.state != 'Z' && stat.state != 'X';
+}
+
+void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready) {
+    char path[64], text[128];
+    unsigned long long a = 0, b = 0;
+    snprintf(path, sizeof path, "/proc/%d/schedstat", pid);
+    if (read_file(path, text, sizeof text) > 0 && sscanf(text, "%llu %llu", &a, &b) != 2) a = b = 0;
+    *run = a;
+    *ready = b;
+}
+
+void proc_name(pid_t pid, char *out, size_t size) {
+    char path[48];
+    memset(out, 0, size);
+    snprintf(path, sizeof path, "/proc/%d/comm", pid);
+    ssize_t n = read_file(path, out, size);
+    if (n > 0 && out[n - 1] == '\n') out[n - 1] = 0;
+}
+
+static int each_number(const char *path, void (*each)(pid_t, void *), void *arg) {
+    DIR *dir = opendir(path);
+    if (!dir) return -errno;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (isdigit((unsigned char)entry->d_name[0])) each((pid_t)atoi(entry->d_name), arg);
+    closedir(dir);
+    return 0;
+}
+
+int proc_every(void (*each)(pid_t, void *), void *arg) { return each_number("/proc", each, arg); }
+
+struct children {
+    pid_t pid;
+    void (*each)(pid_t, void *);
+    void *arg;
+};
+
+static void children_of_thread(pid_t tid, void *arg) {
+    struct children *c = arg;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/%d/task/%d/children", c->pid, tid);
+    FILE *file = fopen(path, "re");
+    if (!file) return;
+    for (int child; fscanf(file, "%d", &child) == 1;) c->each(child, c->arg);
+    fclose(file);
+}
+
+void proc_children(pid_t pid, void (*each)(pid_t, void *), void *arg) {
+    struct children c = {pid, each, arg};
+    char path[48];
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    each_number(path, children_of_thread, &c);
+}
+
+int proc_environ(pid_t pid, const char *key, char *value, size_t size) {
+    char path[48];
+    snprintf(path, sizeof path, "/proc/%d/environ", pid);
+    FILE *file = fopen(path, "re");
+    if (!file) return -errno;
+    char *variable = NULL;
+    size_t room = 0, length = strlen(key);
+    int found = -ENOENT;
+    while (found && getdelim(&variable, &room, 0, file) > 0) {
+        if (strncmp(variable, key, length) != 0) continue;
+        snprintf(value, size, "%s", variable + length);
+        found = 0;
+    }
+    free(variable);
+    fclose(file);
+    return found;
+}

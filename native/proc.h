@@ -1,0 +1,31 @@
+/* What /proc says of a process (man 5 proc). Everything here only reads, and answers 0 or a negative errno. */
+#ifndef PROCESSION_PROC_H
+#define PROCESSION_PROC_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct proc_stat {
+    char state;          /* R S D T t Z X I ... */
+    pid_t parent;
+    uint64_t start_time; /* clock ticks since boot */
+};
+
+bool proc_exists(pid_t pid);
+int proc_stat(pid_t pid, struct proc_stat *out);
+/* The process is there and is the one that started at `start_time`, and is not a zombie. */
+bool proc_is(pid_t pid, uint64_t start_time);
+/* Nanoseconds that the main thread ran and that it waited for a processor; zeros where the kernel does not tell. */
+void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready);
+/* The command name of `pid`, padded with zeros; empty when it is gone. */
+void proc_name(pid_t pid, char *out, size_t size);
+/* Call `each` with the pid of every child of every thread of `pid`. */
+void proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
+/* Call `each` with every pid there is. */
+int proc_every(void (*each)(pid_t pid, void *arg), void *arg);
+/* Find `key` (with its "=") at the start of a variable in the environment the process was started with, and
+ * copy the value. -ENOENT when it is not there. */
+int proc_environ(pid_t pid, const char *key, char *value, size_t size);
+
+#endif

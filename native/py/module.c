@@ -1,0 +1,46 @@
+/* procession._native: the table of contents. One file per thing stands beside this one. */
+#include "native.h"
+
+#include "../commons.h"
+#include "../kin.h"
+
+static int add_constants(PyObject *module) {
+    static const struct {
+        const char *name;
+        long value;
+    } constants[] = {
+        {"FREE", RECORD_FREE},         {"CLAIMED", RECORD_CLAIMED},       {"ORDERED", RECORD_ORDERED},
+        {"IDLE", RECORD_IDLE},         {"READY", RECORD_READY},           {"RUNNING", RECORD_RUNNING},
+        {"EXITED", RECORD_EXITED},     {"ROOT", RECORD_ROOT},             {"ZYGOTE", RECORD_ZYGOTE},
+        {"DAEMON", RECORD_DAEMON},     {"DETACHED", RECORD_DETACHED},     {"FORKED", RECORD_FORKED},
+        {"CHILDLESS", RECORD_CHILDLESS}, {"RUNNER", RECORD_RUNNER},       {"PROCESS", RECORD_PROCESS},
+        {"TERMINATED", RECORD_TERMINATED}, {"WAIT_NOTHING", WAIT_NOTHING}, {"WAIT_JOIN", WAIT_JOIN},
+        {"WAIT_ANY", WAIT_ANY},        {"INLINE_BYTES", 60000},           {"SLOTS", PN_SLOTS},
+    };
+    for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
+        if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value) < 0) return -1;
+    struct member nobody = {PN_NO_SLOT, 0};
+    PyObject *nobody_py = member_to_py(nobody), *left_over = PyLong_FromUnsignedLong(OBITUARY_LEFT_OVER);
+    int error = PyModule_AddObjectRef(module, "NOBODY", nobody_py) < 0 ||
+                PyModule_AddObjectRef(module, "LEFT_OVER", left_over) < 0;
+    Py_XDECREF(nobody_py);
+    Py_XDECREF(left_over);
+    return error ? -1 : PyModule_AddStringConstant(module, "COOKIE", KIN_COOKIE);
+}
+
+static int exec(PyObject *module) {
+    PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
+                                   channel_functions, self_functions,  reaper_functions};
+    for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
+        if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
+    child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);
+    if (!child_type || PyModule_AddType(module, child_type) < 0) return -1;
+    return add_constants(module);
+}
+
+static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0}};
+
+static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, .m_name = "procession._native",
+                                        .m_doc = "The native core; see native/README.md.", .m_slots = slots};
+
+PyMODINIT_FUNC PyInit__native(void) { return PyModuleDef_Init(&definition); }

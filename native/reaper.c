@@ -1,0 +1,261 @@
+#define _GNU_SOURCE
+#include "reaper.h"
+
+#include <errno.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "commons.h"
+#include "futex.h"
+#include "kin.h"
+
+#define BATCH 64
+#define BELL UINT64_MAX
+
+pthread_mutex_t reaper_lock = PTHREAD_MUTEX_INITIALIZER;
+int64_t reaper_rings;
+
+static struct {
+    int epoll, bell;
+    pthread_t thread;
+    pid_t tid;
+    bool running, stop;
+    bool sweep;              /* a member that died was marked: sweep after this batch */
+    bool armed;              /* some child has a kill_at */
+    struct child **list;
+    unsigned count, size;
+    uint32_t serial;
+} reaper = {.epoll = -1, .bell = -1};
+
+static struct child *look_up(uint64_t key) {
+    unsigned index = (unsigned)key;
+    struct child *child = index < reaper.size ? reaper.list[index] : NULL;
+    if (!child || child->serial != (uint32_t)(key >> 32)) return NULL;
+    child->references++;
+    return child;
+}
+
+void reaper_release(struct child *child) {
+    if (--child->references > 0) return;
+    if (child->pidfd >= 0) close(child->pidfd);
+    if (child->sock >= 0) close(child->sock);
+    free(child);
+}
+
+/* A spare's socket hung up: it died unused, or never was. What is left of it is reaped like any child. */
+static void spare_hung_up(struct child *child) {
+    pthread_mutex_unlock(&reaper_lock);
+    int r = child_hello(child);
+    pthread_mutex_lock(&reaper_lock);
+    child->broken = true;
+    if (child->sock >= 0) {
+        reaper_unwatch(child, child->sock);
+        close(child->sock);
+        child->sock = -1;
+    }
+    if (r < 0 && child->pidfd < 0) { /* it never was: give its slot back */
+        table_free(child->who);
+        word_publish(&child->exited, 1);
+    }
+}
+
+static void serve(uint64_t key) {
+    pthread_mutex_lock(&reaper_lock);
+    struct child *child = look_up(key);
+    if (child) {
+        if (child->pidfd < 0 && child->sock >= 0) spare_hung_up(child);
+        pthread_mutex_unlock(&reaper_lock);
+        child_poll(child);
+        pthread_mutex_lock(&reaper_lock);
+        reaper_release(child);
+    }
+    pthread_mutex_unlock(&reaper_lock);
+}
+
+/* SIGKILL to those whose grace is over; the next such moment. */
+static int64_t kill_overdue(void) {
+    int64_t next = PN_FOREVER, now = clock_monotonic();
+    pthread_mutex_lock(&reaper_lock);
+    for (unsigned i = 0; reaper.armed && i < reaper.size; i++) {
+        struct child *child = reaper.list[i];
+        if (!child || child->kill_at == PN_FOREVER) continue;
+        if (child->kill_at > now) {
+            if (child->kill_at < next) next = child->kill_at;
+            continue;
+        }
+        child->kill_at = PN_FOREVER;
+        struct member who = child->who;
+        child_signal(child, SIGKILL);
+        if (commons && who.slot != PN_NO_SLOT) kin_signal(who, SIGKILL);
+    }
+    reaper.armed = next != PN_FOREVER;
+    pthread_mutex_unlock(&reaper_lock);
+    return next;
+}
+
+static void *reap(void *arg) {
+    (void)arg;
+    reaper.tid = (pid_t)syscall(SYS_gettid);
+    prctl(PR_SET_NAME, "procession-reap");
+    int64_t next = reaper.armed ? kill_overdue() : PN_FOREVER;
+    while (!reaper.stop) {
+        struct epoll_event events[BATCH];
+        int n = epoll_wait(reaper.epoll, events, BATCH, clock_poll_timeout(next));
+        reaper_rings++;
+        for (int i = 0; i < n; i++) {
+            uint64_t count;
+            if (events[i].data.u64 != BELL) serve(events[i].data.u64);
+            else if (read(reaper.bell, &count, sizeof count) < 0) continue;
+        }
+        if (reaper.armed) next = kill_overdue();
+        else next = PN_FOREVER;
+        if (reaper.sweep && !reaper.stop) {
+            reaper.sweep = false;
+            if (commons) kin_sweep();
+        }
+    }
+    return NULL;
+}
+
+static int start_thread(void) {
+    if (reaper.running) return 0;
+    reaper.stop = false;
+    sigset_t all, old;
+    sigfillset(&all);
+    pthread_attr_t small;
+    pthread_attr_init(&small);
+    pthread_attr_setstacksize(&small, 256 << 10);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = pthread_create(&reaper.thread, &small, reap, NULL);
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    pthread_attr_destroy(&small);
+    reaper.running = error == 0;
+    return -error;
+}
+
+static int open_set(void) {
+    if (reaper.epoll >= 0) return 0;
+    int epoll = epoll_create1(EPOLL_CLOEXEC), bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    struct epoll_event event = {EPOLLIN, {.u64 = BELL}};
+    if (epoll < 0 || bell < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, bell, &event) < 0) {
+        int error = -errno;
+        if (epoll >= 0) close(epoll);
+        if (bell >= 0) close(bell);
+        return error;
+    }
+    reaper.epoll = epoll;
+    reaper.bell = bell;
+    return 0;
+}
+
+static int grow(void) {
+    unsigned size = reaper.size ? reaper.size * 2 : 64;
+    struct child **list = realloc(reaper.list, size * sizeof *list);
+    if (!list) return -ENOMEM;
+    memset(list + reaper.size, 0, (size - reaper.size) * sizeof *list);
+    reaper.list = list;
+    reaper.size = size;
+    return 0;
+}
+
+int reaper_enlist(struct child *child) {
+    int error = open_set();
+    if (!error) error = start_thread();
+    if (!error && reaper.count == reaper.size) error = grow();
+    if (error) return error;
+    unsigned index = reaper.serial % reaper.size;
+    while (reaper.list[index]) index = (index + 1) % reaper.size;
+    child->index = index;
+    child->serial = ++reaper.serial;
+    child->references++;
+    reaper.list[index] = child;
+    reaper.count++;
+    return 0;
+}
+
+int reaper_watch(struct child *child, int fd, uint32_t events) {
+    struct epoll_event event = {events, {.u64 = (uint64_t)child->serial << 32 | child->index}};
+    if (epoll_ctl(reaper.epoll, EPOLL_CTL_ADD, fd, &event) < 0) return -errno;
+    child->watched = true;
+    return 0;
+}
+
+void reaper_unwatch(struct child *child, int fd) {
+    if (child->watched) epoll_ctl(reaper.epoll, EPOLL_CTL_DEL, fd, NULL);
+    child->watched = false;
+}
+
+void reaper_delist(struct child *child);
+void reaper_delist(struct child *child) {
+    if (child->index >= reaper.size || reaper.list[child->index] != child) return;
+    reaper.list[child->index] = NULL;
+    reaper.count--;
+    reaper_release(child);
+}
+
+void reaper_ring(void) {
+    uint64_t one = 1;
+    if (reaper.bell >= 0 && write(reaper.bell, &one, sizeof one) < 0) return; /* full: it is ringing already */
+}
+
+void reaper_arm(void);
+void reaper_arm(void) {
+    reaper.armed = true;
+    reaper_ring();
+}
+
+void reaper_sweep_later(struct member who) {
+    kin_mark_dead(who);
+    reaper.sweep = true;
+    if (!reaper.running || (pid_t)syscall(SYS_gettid) != reaper.tid) reaper_ring();
+}
+
+int reaper_children(void) { return (int)reaper.count; }
+
+/* pthread_join returns a moment before the kernel has taken the thread off its count. */
+static void wait_gone(pid_t tid) {
+    while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) sched_yield();
+}
+
+void reaper_pause(void) {
+    if (reaper.running) {
+        reaper.stop = true;
+        reaper_ring();
+        pthread_join(reaper.thread, NULL);
+        wait_gone(reaper.tid);
+        reaper.running = false;
+    }
+    pthread_mutex_lock(&reaper_lock);
+}
+
+void reaper_resume(void) {
+    if (reaper.count > 0 || reaper.sweep) start_thread();
+    pthread_mutex_unlock(&reaper_lock);
+}
+
+/* In a forked child: the children are the parent's. Their descriptors are closed, so that a spare sees its parent's end
+ * and not ours; the structs stay, for the objects that point to them. */
+void reaper_forget(void) {
+    pthread_mutex_init(&reaper_lock, NULL);
+    for (unsigned i = 0; i < reaper.size; i++) {
+        struct child *child = reaper.list[i];
+        if (!child) continue;
+        if (child->pidfd >= 0 && !child->keep_pidfd) close(child->pidfd);
+        if (child->sock >= 0) close(child->sock);
+        if (!child->keep_pidfd) child->pidfd = -1;
+        child->sock = -1;
+        child->watched = false;
+    }
+    free(reaper.list);
+    if (reaper.epoll >= 0) close(reaper.epoll);
+    if (reaper.bell >= 0) close(reaper.bell);
+    memset(&reaper, 0, sizeof reaper);
+    reaper.epoll = reaper.bell = -1;
+}

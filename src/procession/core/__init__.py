@@ -1,0 +1,1 @@
+"""The ground: pickling, the child's ``__main__``, processors, fork hooks. No policy, no processes."""

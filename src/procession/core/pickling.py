@@ -1,0 +1,83 @@
+"""How a process travels to its child: cloudpickle, with `multiprocessing`'s reducers for descriptors and locks.
+
+Functions and classes of ``__main__`` go by value and are at home in the child's ``__main__`` again: all functions share
+one global namespace there, and an object of a class of ``__main__`` pickles back by reference.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+from collections import ChainMap
+from multiprocessing.reduction import ForkingPickler
+from typing import Any
+
+import cloudpickle
+
+__all__ = ["dumps", "first_unpicklable", "loads"]
+
+
+def _main_globals() -> dict[str, Any]:
+    return sys.modules["__main__"].__dict__
+
+
+class _MainGlobals(dict[str, Any]):
+    """Stands for ``__main__.__dict__`` in a pickle, and becomes the child's."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _main_globals, ()
+
+
+def _refer_main() -> Any:
+    return sys.modules["__main__"]
+
+
+class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+    """Remembers in `definitions` the classes and functions of ``__main__`` that it meets."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        self.dispatch_table = ChainMap(ForkingPickler._extra_reducers, self.dispatch_table)  # type: ignore[attr-defined]
+        self.definitions: dict[str, Any] = {}
+        main = sys.modules.get("__main__")
+        self._main = main
+        if main is not None:
+            self.globals_ref[id(main.__dict__)] = _MainGlobals(__name__="__main__")
+
+    def reducer_override(self, obj: Any) -> Any:
+        if obj is self._main:
+            return _refer_main, ()
+        if getattr(obj, "__module__", None) == "__main__" and (isinstance(obj, type) or hasattr(obj, "__code__")):
+            name = getattr(obj, "__qualname__", "")
+            if name.isidentifier() and getattr(self._main, name, None) is obj:
+                self.definitions[name] = obj
+        return super().reducer_override(obj)
+
+
+def dumps(obj: Any) -> bytes:
+    """Pickle `obj` for a child."""
+    file = io.BytesIO()
+    pickler = _Pickler(file)
+    # The list is pickled in order: by the time its second element is reached, the first has filled it.
+    pickler.dump([obj, pickler.definitions])
+    return file.getvalue()
+
+
+def loads(data: bytes) -> Any:
+    """Undo `dumps`, in the child."""
+    obj, definitions = pickle.loads(data)
+    space = _main_globals()
+    for name, value in definitions.items():
+        space.setdefault(name, value)
+    return obj
+
+
+def first_unpicklable(parts: dict[str, Any]) -> tuple[str, str] | None:
+    """Which of the named parts cannot be pickled, and why: for the message of the error."""
+    for name, part in parts.items():
+        try:
+            dumps(part)
+        except Exception as error:
+            return name, f"{type(error).__name__}: {error}"
+    return None

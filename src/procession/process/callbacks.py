@@ -1,0 +1,113 @@
+"""Callbacks on the end of processes: one thread for all of them, which exists only while one is pending.
+
+It sleeps in poll() on the pidfds. Around a fork it ends and comes back, like the reaper.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from procession.core import forkhooks
+
+__all__ = ["add"]
+
+Callback = Callable[[Any], object]
+
+
+class _Caller:
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._pending: dict[int, tuple[Any, list[Callback]]] = {}
+        self._thread: threading.Thread | None = None
+        self._bell: tuple[int, int] | None = None
+        self._stop = False
+
+    def add(self, process: Any, function: Callback) -> None:
+        fd = process.sentinel
+        with self._lock:
+            self._pending.setdefault(fd, (process, []))[1].append(function)
+            self._ensure_thread()
+            self._ring()
+
+    def _ensure_thread(self) -> None:
+        if self._bell is None:
+            self._bell = os.pipe()
+        if self._thread is None:
+            self._stop = False
+            self._thread = threading.Thread(target=self._serve, name="procession-callbacks", daemon=True)
+            self._thread.start()
+
+    def _ring(self) -> None:
+        if self._bell is not None:
+            os.write(self._bell[1], b"!")
+
+    def _serve(self) -> None:
+        while True:
+            with self._lock:
+                if self._stop or not self._pending or self._bell is None:
+                    self._thread = None
+                    return
+                bell = self._bell[0]
+                fds = [bell, *self._pending]
+            for fd in _readable(fds):
+                if fd == bell:
+                    os.read(bell, 4096)
+                else:
+                    self._call(fd)
+
+    def _call(self, fd: int) -> None:
+        with self._lock:
+            process, functions = self._pending.pop(fd)
+        for function in functions:
+            try:
+                function(process)
+            except Exception:
+                sys.stderr.write(f"exception in a done callback of {process.name!r}:\n")
+                traceback.print_exc()
+
+    # --- forks ---
+
+    def pause(self) -> None:
+        thread = self._thread
+        if thread is None or thread is threading.current_thread():
+            return
+        with self._lock:
+            self._stop = True
+            self._ring()
+        thread.join()
+        while os.path.exists(f"/proc/self/task/{thread.native_id}"):
+            os.sched_yield()
+
+    def resume(self) -> None:
+        with self._lock:
+            if self._pending:
+                self._ensure_thread()
+
+    def forget(self) -> None:
+        if self._bell is not None:
+            os.close(self._bell[0])
+            os.close(self._bell[1])
+        self.__init__()  # type: ignore[misc]
+
+
+def _readable(fds: list[int]) -> list[int]:
+    poller = select.poll()
+    for fd in fds:
+        poller.register(fd, select.POLLIN)
+    return [fd for fd, _ in poller.poll()]
+
+
+_caller = _Caller()
+forkhooks.around(_caller.pause, _caller.resume)
+forkhooks.after_in_child(_caller.forget)
+
+
+def add(process: Any, function: Callback) -> None:
+    """Call ``function(process)`` in our thread once `process` has ended."""
+    _caller.add(process, function)

@@ -1,0 +1,68 @@
+"""This process as a member of a family: its record in the process table, its cookie, its place below its parent."""
+
+from __future__ import annotations
+
+import os
+import threading
+
+from procession import _native
+from procession.core import forkhooks
+
+__all__ = ["Family", "family"]
+
+
+class Family:
+    """The one family that this process belongs to, if any. `me` is our handle in the process table."""
+
+    def __init__(self) -> None:
+        self.me = _native.NOBODY
+        self.parent_pid = 0
+        self._lock = threading.Lock()
+
+    @property
+    def exists(self) -> bool:
+        return self.me != _native.NOBODY
+
+    def ensure(self) -> int:
+        """Return our handle; found a family if there is none yet.
+
+        Raises MemoryError when its shared memory cannot be mapped.
+        """
+        if self.me == _native.NOBODY:
+            with self._lock:
+                if self.me == _native.NOBODY:
+                    self._found()
+        return self.me
+
+    def _found(self) -> None:
+        _native.commons_found()
+        me = _native.table_add(_native.RUNNING, _native.ROOT, _native.NOBODY, "MainProcess")
+        _native.self_settle(me, _native.RUNNING)
+        _native.commons_root(me)
+        self.become(me)
+
+    def become(self, me: int) -> None:
+        """We are this member from now on: what we start carries our cookie."""
+        self.me = me
+        _native.self_wear_cookie(me)
+        os.environ[_native.COOKIE] = _native.kin_cookie(me)
+
+    def forget_in_fork(self) -> None:
+        """In a child of the user's own os.fork(): a member of its own, below the one that forked."""
+        self._lock = threading.Lock()
+        if self.me == _native.NOBODY:
+            return
+        try:
+            me = _native.table_add(_native.RUNNING, _native.FORKED, self.me, f"fork of {self._name()}")
+        except OSError:
+            return  # a full table must not break a fork: the cookie in its environment still names our parent
+        _native.self_settle(me, _native.RUNNING)
+        self.become(me)
+
+    def _name(self) -> str:
+        record = _native.table_get(self.me)
+        return record["name"] if record else "?"
+
+
+family = Family()
+forkhooks.after_in_child(family.forget_in_fork)

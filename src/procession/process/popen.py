@@ -1,0 +1,235 @@
+"""One child of one Process object, by each start method. The interface is that of `multiprocessing`'s Popen classes, which
+its `context`, `reduction`, `pool` and `synchronize` know.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import sys
+from collections.abc import Callable
+from multiprocessing import context as mp_context
+from multiprocessing import util
+from typing import TYPE_CHECKING, Any
+
+from procession import _native
+from procession.core import fds, messages
+from procession.errors import StartError, UnpicklableError
+from procession.process import streams, world
+from procession.process.family import family
+from procession.process.nursery import boot_message, launch_helper, nursery, send_boot
+
+if TYPE_CHECKING:
+    from procession.process.process import Process
+
+__all__ = ["ForkPopen", "Popen", "SpawnPopen", "ZygotePopen"]
+
+
+class Popen:
+    """A started child: how it is waited for, signalled, and asked how it ended. Never blocks but in `wait`."""
+
+    method = "zygote"
+    DupFd = staticmethod(fds.PassedFd)
+
+    def __init__(self, process: Process) -> None:
+        util._flush_std_streams()  # type: ignore[attr-defined]
+        self._fds: list[int] = []
+        self._kept: list[Any] = []
+        self.returncode: int | None = None
+        self._child = self._start(process)
+        self.pid = self._child.pid
+
+    def _start(self, process: Process) -> _native.Child:
+        raise NotImplementedError
+
+    def duplicate_for_child(self, fd: int) -> int:
+        """Pass `fd` to the child; its index there. (For `multiprocessing.reduction`.)"""
+        self._fds.append(fd)
+        return len(self._fds) - 1
+
+    # --- what multiprocessing's Process asks of it ---
+
+    def poll(self, flag: int = 0) -> int | None:
+        """The exit code, or None while the child runs."""
+        if self.returncode is None and self._child.poll():
+            self.returncode = _exit_code(self._child.status)
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int | None:
+        """Wait up to `timeout` seconds (None: for ever); the exit code, or None when time is up."""
+        if self.returncode is None:
+            me = family.me
+            _native.table_waiting(me, _native.WAIT_JOIN, self._child.member)
+            try:
+                ended = self._child.wait(timeout)
+            finally:
+                _native.table_waiting(me, _native.WAIT_NOTHING, _native.NOBODY)
+            if ended:
+                self.returncode = _exit_code(self._child.status)
+        return self.returncode
+
+    @property
+    def sentinel(self) -> int:
+        return self._child.sentinel()
+
+    @property
+    def child(self) -> _native.Child:
+        return self._child
+
+    def terminate(self) -> None:
+        self._child.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self._child.signal(signal.SIGKILL)
+
+    def interrupt(self) -> None:
+        self._child.signal(signal.SIGINT)
+
+    def close(self) -> None:
+        self._kept.clear()
+
+
+def _exit_code(status: int | None) -> int | None:
+    return None if status is None else os.waitstatus_to_exitcode(status)
+
+
+class _MessagePopen(Popen):
+    """A child that learns what it is by a message: zygote and spawn."""
+
+    def _start(self, process: Process) -> _native.Child:
+        payload = self._pickle(process)
+        with streams.standard_streams(process._stdin) as standard:
+            return self._launch(process, payload, standard)
+
+    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+        raise NotImplementedError
+
+    def _pickle(self, process: Process) -> bytes:
+        from procession.core import pickling
+
+        mp_context.set_spawning_popen(self)  # type: ignore[attr-defined]
+        try:
+            return pickling.dumps(process)
+        except Exception as error:
+            raise self._unpicklable(process, error) from error
+        finally:
+            mp_context.set_spawning_popen(None)  # type: ignore[attr-defined]
+
+    def _unpicklable(self, process: Process, error: Exception) -> Exception:
+        from procession.core import pickling
+
+        if not isinstance(error, (pickle.PicklingError, TypeError, AttributeError, NotImplementedError, ValueError)):
+            return error
+        found = pickling.first_unpicklable(process._parts()) or ("state", f"{type(error).__name__}: {error}")
+        return UnpicklableError(process.name, *found)
+
+    def _message(self, process: Process, payload: bytes, standard: list[int], told: world.Baseline | None,
+                 member: int) -> tuple[bytes, list[int]]:
+        given = sum(1 << fd for fd, theirs in enumerate(standard) if theirs >= 0)
+        around = tuple(world.current(told))
+        start: tuple[Any, ...] = (around, payload, os.getpid(), given, process.detached, process.name)
+        message = messages.pack(pickle.dumps(start), member)
+        return message, [fd for fd in standard if fd >= 0] + self._fds
+
+    def _hand_over(self, process: Process, child: _native.Child, message: bytes, fds: list[int]) -> None:
+        flags = (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
+        _native.table_start(child.member, flags, process.name)
+        child.hand_over(message, fds)
+
+
+class ZygotePopen(_MessagePopen):
+    """The default: a spare, cloned ahead of time by the zygote."""
+
+    method = "zygote"
+
+    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+        while True:
+            child = nursery.take()
+            message, fds = self._message(process, payload, standard, nursery.told, child.member)
+            try:
+                self._hand_over(process, child, message, fds)
+            except (BrokenPipeError, ConnectionError):
+                continue  # it was killed while it waited: take the next
+            nursery.refill()
+            return child
+
+
+class SpawnPopen(_MessagePopen):
+    """A fresh interpreter."""
+
+    method = "spawn"
+
+    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+        family.ensure()
+        ours, theirs = _native.channel_pair()
+        member = _native.NOBODY
+        try:
+            member = _native.table_add(_native.ORDERED, 0, family.me, process.name)
+            _, child = launch_helper("procession.process.spare", "spawned", theirs, member)
+            told = world.baseline()
+            send_boot(ours, boot_message(member, told, []))
+            message, fds = self._message(process, payload, standard, told, member)
+            flags = (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
+            _native.table_start(member, flags, process.name)
+            _native.channel_send(ours, message, fds)
+        except BaseException:
+            _native.table_free(member)
+            raise
+        finally:
+            os.close(ours)
+            os.close(theirs)
+        return child
+
+
+class ForkPopen(Popen):
+    """A copy of this process, made by os.fork()."""
+
+    method = "fork"
+
+    def duplicate_for_child(self, fd: int) -> int:
+        return fd
+
+    def _start(self, process: Process) -> _native.Child:
+        family.ensure()
+        flags = (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
+        member = _native.table_add(_native.ORDERED, 0, family.me, process.name)
+        parent, parent_pidfd = os.getpid(), os.pidfd_open(os.getpid())
+        with streams.standard_streams(process._stdin) as standard:
+            try:
+                pid = os.fork()
+            except OSError as error:
+                _native.table_free(member)
+                raise StartError(error.errno, f"fork: {error.strerror}") from error
+            finally:
+                if "pid" not in locals() or pid:  # in the parent, or nowhere
+                    os.close(parent_pidfd)
+            if pid == 0:
+                _forked(process, member, parent, parent_pidfd, standard)
+        _native.table_start(member, flags, process.name)
+        return _native.Child.adopt(pid, -1, member)
+
+
+def _forked(process: Process, member: int, parent: int, parent_pidfd: int, standard: list[int]) -> None:
+    """The child's side of a fork. Never returns into the user's copy of the stack."""
+    code = 1
+    try:
+        _native.table_free(family.me)  # the record that every os.fork() makes: this child has a better one
+        _native.self_settle(member, _native.RUNNING)
+        family.become(member)
+        if process.detached:
+            os.setsid()
+        elif not _native.self_die_with(parent, signal.SIGKILL):
+            os._exit(1)
+        if process._stdin is not None:
+            os.dup2(standard[0], 0)
+            sys.stdin = open(0, closefd=False)
+        else:
+            util._close_stdin()  # type: ignore[attr-defined]
+        code = process._bootstrap(parent_pidfd)
+        _native.self_last_words(member, (code & 0xFF) << 8)
+    finally:
+        os._exit(code & 0xFF)
+
+
+POPEN: dict[str, Callable[[Process], Popen]] = {"zygote": ZygotePopen, "spawn": SpawnPopen, "fork": ForkPopen}

@@ -1,0 +1,349 @@
+"""`Process`: the object that stands for a child."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+from collections.abc import Callable, Generator, Iterable, Mapping
+from multiprocessing import context as mp_context
+from multiprocessing import process as mp_process
+from multiprocessing import util
+from typing import Any, NamedTuple
+
+from procession import _native
+from procession.errors import ClosedError, ProcessStateError
+from procession.process import streams
+
+__all__ = ["Process", "Times", "active_children", "current_process", "parent_process"]
+
+current_process = mp_process.current_process
+parent_process = mp_process.parent_process
+
+
+class Times(NamedTuple):
+    """Seconds that a process has spent in each of the three states of the textbook, by the scheduler's figures.
+
+    `running` on a processor, `ready` for one, `blocked` on anything else; of the process's main thread, so that the
+    three add up to its age. Source: /proc/PID/schedstat (Documentation/scheduler/sched-stats.rst).
+    """
+
+    running: float
+    ready: float
+    blocked: float
+
+
+class Process(mp_process.BaseProcess):
+    """A process that calls ``target(*args, **kwargs)``, or a subclass's `run`.
+
+    All of `multiprocessing.Process` with the same meaning. What is added is keyword-only:
+
+    detached
+        True: it outlives its parent on purpose, in a session of its own. Nothing else does.
+    stdin
+        What the child reads: an open file, a descriptor, or the text or bytes themselves. Default: nothing (input()
+        raises EOFError), as in `multiprocessing`.
+
+    Constructing it neither blocks nor starts anything. Raises TypeError for a target that cannot be called, arguments that
+    cannot be iterated, and so on, with what was given.
+    """
+
+    _start_method: str | None = None
+
+    def __init__(
+        self,
+        group: None = None,
+        target: Callable[..., object] | None = None,
+        name: str | None = None,
+        args: Iterable[Any] = (),
+        kwargs: Mapping[str, Any] = {},  # noqa: B006  (multiprocessing's signature; never changed)
+        *,
+        daemon: bool | None = None,
+        detached: bool = False,
+        stdin: Any = None,
+    ) -> None:
+        if target is not None and not callable(target):
+            raise TypeError(f"target must be callable or None, not {type(target).__name__}: {target!r}")
+        streams.check_stdin(stdin)
+        super().__init__(group, target, name, args, kwargs, daemon=daemon)  # type: ignore[arg-type]
+        self._detached = bool(detached)
+        self._stdin = stdin
+
+    # --- life ---
+
+    def run(self) -> None:
+        """What the child does; a subclass may define it anew. Called by `start` in the child, or by you, in place."""
+        if self._target:  # type: ignore[attr-defined]
+            self._target(*self._args, **self._kwargs)  # type: ignore[attr-defined]
+
+    def start(self) -> None:
+        """Start the child and return; at once if a spare stands ready (the very first start launches the zygote).
+
+        Raises ProcessStateError (an AssertionError) if it was started before or belongs to another process;
+        UnpicklableError naming the part that cannot be sent; OSError (EAGAIN, EMFILE, ...) if the system has no room for
+        another process. After an error nothing is running and nothing is left, and it may be tried again.
+        """
+        self._check_closed()
+        if self._popen is not None:
+            raise ProcessStateError(f"cannot start a process twice: {self!r}")
+        if self._parent_pid != os.getpid():
+            raise ProcessStateError(
+                "can only start a process object created by current process: "
+                f"{self.name!r} was created by process {self._parent_pid}, this is {os.getpid()}"
+            )
+        _forget_exited()
+        self._popen = self._Popen(self)  # type: ignore[attr-defined]
+        # The child has its own; ours could keep the process object alive in a circle (python/cpython#74956).
+        del self._target, self._args, self._kwargs
+        if not self._detached:
+            mp_process._children.add(self)  # type: ignore[attr-defined]
+
+    @staticmethod
+    def _Popen(process: Process) -> Any:  # noqa: N802
+        from procession.process.context import default_context
+
+        return default_context.get_context().Process._Popen(process)
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait until the child has ended, at most `timeout` seconds (None: for ever; 0 or less: do not wait).
+
+        Blocks with the GIL released; Ctrl-C interrupts it. Raises ProcessStateError before start and in other processes
+        than the parent.
+        """
+        self._check_closed()
+        self._check_parent("join")
+        if self._popen is None:
+            raise ProcessStateError(f"can only join a started process: {self!r}")
+        if self._popen.wait(timeout) is not None:
+            mp_process._children.discard(self)  # type: ignore[attr-defined]
+
+    def is_alive(self) -> bool:
+        """Whether the child runs. Does not block."""
+        self._check_closed()
+        if self is current_process():
+            return True
+        self._check_parent("test")
+        if self._popen is None:
+            return False
+        if self._popen.poll() is None:
+            return True
+        mp_process._children.discard(self)  # type: ignore[attr-defined]
+        return False
+
+    def terminate(self, *, grace: float | None = None) -> None:
+        """Send SIGTERM to the child. With `grace`, also to all that it started, and SIGKILL to what is left of them after
+        that many seconds. Does not wait: join() does. A child that has ended is no error.
+        """
+        popen = self._signalled("terminate")
+        if grace is None:
+            popen.terminate()
+            return
+        if not grace >= 0:
+            raise ValueError(f"grace must be a number of seconds, 0 or more; got {grace!r}")
+        popen.child.terminate(float(grace))
+
+    def kill(self) -> None:
+        """Send SIGKILL to the child. All that it started dies with it."""
+        self._signalled("kill").kill()
+
+    def interrupt(self) -> None:
+        """Send SIGINT to the child, where it raises KeyboardInterrupt."""
+        self._signalled("interrupt").interrupt()
+
+    def close(self) -> None:
+        """Give up all that this object holds. Raises ValueError while the child runs; later uses raise ClosedError."""
+        if self._popen is not None:
+            if self._popen.poll() is None:
+                raise ValueError("Cannot close a process while it is still running. You should first call join() or terminate().")
+            self._popen.close()
+            self._popen = None
+            mp_process._children.discard(self)  # type: ignore[attr-defined]
+        self._closed = True
+
+    # --- waiting without waiting in place ---
+
+    def add_done_callback(self, function: Callable[[Process], object]) -> None:
+        """Call ``function(process)`` once the child has ended, at once if it has.
+
+        It is called in a thread of procession's, one for all callbacks; what it raises is reported on stderr. Does not block.
+        """
+        from procession.process import callbacks
+
+        self._check_closed()
+        self._check_parent("watch")
+        if self._popen is None:
+            raise ProcessStateError(f"can only watch a started process: {self!r}")
+        callbacks.add(self, function)
+
+    def __await__(self) -> Generator[Any, None, int]:
+        """``await process``: wait for its end in an event loop, without a thread; gives its exit code. Cancelling the await
+        leaves the process alone."""
+        from procession.process import waiting
+
+        return waiting.wait_async(self).__await__()
+
+    # --- facts ---
+
+    @property
+    def detached(self) -> bool:
+        """Whether it outlives its parent."""
+        return self._detached
+
+    @property
+    def exitcode(self) -> int | None:
+        """None while it has not ended; then its exit code, or -N if signal N ended it. Does not block."""
+        self._check_closed()
+        if self is current_process() or self._popen is None:
+            return None
+        code: int | None = self._popen.poll()
+        return code
+
+    @property
+    def sentinel(self) -> int:
+        """A descriptor that is readable once the child has ended (a pidfd). Raises ValueError before start."""
+        self._check_closed()
+        if self._popen is None:
+            raise ValueError("process not started")
+        fd: int = self._popen.sentinel
+        return fd
+
+    @property
+    def state(self) -> str:
+        """"initial" before start; "ready" (waits for a processor), "running", "blocked" (waits for anything else) or "stopped"
+        while it lives; then "exited". A look at this moment, from the scheduler; does not block.
+        """
+        from procession.process import states
+
+        self._check_closed()
+        if self is current_process():
+            return "running"
+        if self._popen is None:
+            return "initial"
+        return "exited" if self._popen.poll() is not None else states.of_process(self._popen.pid)
+
+    def times(self) -> Times:
+        """How long it has been running, ready and blocked so far, or was. Does not block."""
+        from procession.process import states
+
+        self._check_closed()
+        if self._popen is None:
+            return Times(0.0, 0.0, 0.0) if self is not current_process() else states.own_times()
+        self._popen.poll()
+        return states.times_of(self._popen.child)
+
+    # --- inside ---
+
+    def _check_parent(self, verb: str) -> None:
+        if self._parent_pid != os.getpid():
+            raise ProcessStateError(
+                f"can only {verb} a child process: {self.name!r} is a child of process {self._parent_pid}, this is {os.getpid()}"
+            )
+
+    def _check_closed(self) -> None:
+        if self._closed:
+            raise ClosedError("process object is closed")
+
+    def _signalled(self, verb: str) -> Any:
+        self._check_closed()
+        self._check_parent(verb)
+        if self._popen is None:
+            raise ProcessStateError(f"can only {verb} a started process: {self!r}")
+        return self._popen
+
+    def _parts(self) -> dict[str, Any]:
+        """What of it is pickled, by the names that an error message gives them."""
+        parts: dict[str, Any] = {"target": self._target}  # type: ignore[attr-defined]
+        parts.update({f"args[{i}]": value for i, value in enumerate(self._args)})  # type: ignore[attr-defined]
+        parts.update({f"kwargs[{key!r}]": value for key, value in self._kwargs.items()})  # type: ignore[attr-defined]
+        known = {"_target", "_args", "_kwargs", "_config", "_popen"}
+        parts.update({f"attribute {key!r}": value for key, value in self.__dict__.items() if key not in known})
+        return parts
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(self.__dict__)
+        if state.get("_stdin") is not None:
+            state["_stdin"] = True  # it travels as descriptor 0
+        return state
+
+    def _bootstrap(self, parent_sentinel: int | None = None) -> int:
+        """The child's whole life; returns its exit code. (BaseProcess has the same steps; see docs/differences.md.)"""
+        code = 1
+        try:
+            self._enter(parent_sentinel)
+            try:
+                self.run()
+                code = 0
+            finally:
+                util._exit_function()  # type: ignore[attr-defined]
+        except SystemExit as error:
+            code = _code_of(error)
+        except KeyboardInterrupt:
+            code = 1  # the parent's traceback tells of it; one per child would say no more
+        except BaseException:
+            code = 1
+            _print_traceback(self.name)
+        finally:
+            threading._shutdown()  # type: ignore[attr-defined]
+            util.info("process exiting with exitcode %d", code)
+            util._flush_std_streams()  # type: ignore[attr-defined]
+        return code
+
+    def _enter(self, parent_sentinel: int | None) -> None:
+        """Become the current process of this program."""
+        if self._start_method is not None:
+            mp_context._force_start_method(self._start_method)  # type: ignore[attr-defined]
+        mp_process._process_counter = itertools.count(1)  # type: ignore[attr-defined]
+        mp_process._children = set()  # type: ignore[attr-defined]
+        old = mp_process._current_process  # type: ignore[attr-defined]
+        mp_process._current_process = self  # type: ignore[attr-defined]
+        mp_process._parent_process = mp_process._ParentProcess(  # type: ignore[attr-defined]
+            self._parent_name, self._parent_pid, parent_sentinel  # type: ignore[attr-defined]
+        )
+        if threading._HAVE_THREAD_NATIVE_ID:  # type: ignore[attr-defined]
+            threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+        try:
+            self._after_fork()  # type: ignore[attr-defined]
+        finally:
+            del old  # only now: its finalizers must not run before the fork handlers
+        util.info("child process calling self.run()")
+
+    def _rehearse(self) -> None:
+        """Touch what a start will touch, and change nothing."""
+        self.run()
+        repr(self)
+        util._flush_std_streams()  # type: ignore[attr-defined]
+
+
+def _code_of(error: SystemExit) -> int:
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code
+    sys.stderr.write(str(error.code) + "\n")
+    return 1
+
+
+def _print_traceback(name: str) -> None:
+    import traceback
+
+    sys.stderr.write(f"Process {name}:\n")
+    traceback.print_exc()
+
+
+def active_children() -> list[mp_process.BaseProcess]:
+    """All children of this process that are alive. Does not block."""
+    return mp_process.active_children()
+
+
+_purge_at = 64
+
+
+def _forget_exited() -> None:
+    """Drop ended children that nobody joined from the list of children, once in a while."""
+    global _purge_at
+    children = mp_process._children  # type: ignore[attr-defined]
+    if len(children) >= _purge_at:
+        mp_process.active_children()
+        _purge_at = max(64, 2 * len(children))
+

@@ -1,0 +1,122 @@
+"""What a child takes on of its parent's world at the moment of start().
+
+The kernel's part (umask, niceness, affinity, limits) is read natively. Environment, path and arguments are sent only when
+they differ from what the zygote was told when it was launched.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import sys
+import threading
+import warnings
+from multiprocessing import util
+from typing import Any, NamedTuple
+
+from procession import _native
+
+__all__ = ["Baseline", "World", "baseline", "current", "take_on"]
+
+
+class World(NamedTuple):
+    """The differences, and what is always sent. None stands for "as the zygote was told"."""
+
+    kernel: bytes
+    cwd: str | None
+    environ: dict[bytes, bytes] | None
+    path: list[str] | None
+    argv: list[str] | None
+    log_to_stderr: bool
+    log_level: int | None
+    gc_enabled: bool
+    recursion_limit: int
+    warning_filters: list[Any] | None
+
+
+class Baseline(NamedTuple):
+    """What the zygote was told."""
+
+    cwd: str | None
+    environ: dict[bytes, bytes]
+    path: list[str]
+    argv: list[str]
+    filters: list[Any]
+
+
+def _cwd() -> str | None:
+    try:
+        return os.getcwd()
+    except OSError:  # the directory is gone: the child has the zygote's, which is as gone or better
+        return None
+
+
+def _argv() -> list[str]:
+    return [str(arg) for arg in getattr(sys, "argv", [])]
+
+
+def baseline() -> Baseline:
+    """Our world now, to be told to a new zygote."""
+    environ: dict[bytes, bytes] = dict(os.environ._data)  # type: ignore[attr-defined]
+    return Baseline(_cwd(), environ, list(sys.path), _argv(), _picklable_filters())
+
+
+def _picklable_filters() -> list[Any]:
+    """Warning filters without compiled patterns (``error``, ``ignore``, ... by class): what `-W` and tests set."""
+    return [(action, None, category, None, line) for action, message, category, module, line in warnings.filters
+            if message is None and module is None and category.__module__ == "builtins"]
+
+
+def current(told: Baseline | None) -> World:
+    """Our world now, as far as it differs from `told`."""
+    environ: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
+    cwd, argv = _cwd(), _argv()
+    filters = None
+    if told is None:
+        told = Baseline("", {}, [], [], [])
+    logger = util._logger  # type: ignore[attr-defined]
+    return World(
+        kernel=_native.world_read(threading.active_count() == 1),
+        cwd=None if cwd == told.cwd else cwd,
+        environ=None if environ == told.environ else dict(environ),
+        path=None if sys.path == told.path else [p for p in sys.path if isinstance(p, str)],
+        argv=None if argv == told.argv else argv,
+        log_to_stderr=util._log_to_stderr,  # type: ignore[attr-defined]
+        log_level=None if logger is None else logger.getEffectiveLevel(),
+        gc_enabled=gc.isenabled(),
+        recursion_limit=sys.getrecursionlimit(),
+        warning_filters=filters,
+    )
+
+
+def take_on(world: World, mine: bytes) -> None:
+    """Become part of `world`. `mine` is our own kernel part, read before."""
+    if world.cwd is not None:
+        try:
+            os.chdir(world.cwd)
+        except OSError as error:
+            util.info("cannot enter the parent's directory: %s", error)
+    _native.world_take(world.kernel, mine)
+    if world.environ is not None:
+        _replace_environ(world.environ)
+    if world.path is not None:
+        sys.path[:] = world.path
+    if world.argv is not None:
+        sys.argv = list(world.argv)
+    if world.log_to_stderr:
+        util.log_to_stderr()
+    if world.log_level is not None:
+        util.get_logger().setLevel(world.log_level)
+    if world.recursion_limit != sys.getrecursionlimit():
+        sys.setrecursionlimit(world.recursion_limit)
+    if world.gc_enabled:
+        gc.enable()
+
+
+def _replace_environ(wanted: dict[bytes, bytes]) -> None:
+    have = os.environb
+    for key in [key for key in have if key not in wanted]:
+        del have[key]
+    for key, value in wanted.items():
+        if have.get(key) != value:
+            have[key] = value
