@@ -25,12 +25,16 @@ static void release(uint32_t chunk, uint32_t count) {
 /* Claim `count` chunks from `chunk` on; on meeting a taken one, undo and say how far to jump. */
 static uint32_t claim(uint32_t chunk, uint32_t count, uint32_t owner) {
     word_raise(&commons->chunk_top, chunk + count); /* before the claim: what `arena_disown` does not see leaks */
+    pn_step("top raised");
     for (uint32_t i = 0; i < count; i++) {
         if (word_swap(&commons_chunks()[chunk + i], 0, (owner + 1) | (i == 0 ? CHUNK_HEAD : 0))) {
             pn_step("chunk claimed");
             continue;
         }
-        for (uint32_t j = i; j-- > 0;) word_publish(&commons_chunks()[chunk + j], 0);
+        for (uint32_t j = i; j-- > 0;) {
+            word_publish(&commons_chunks()[chunk + j], 0);
+            pn_step("claim undone");
+        }
         return i + 1;
     }
     return 0;
@@ -48,14 +52,29 @@ static int find(uint32_t count, uint32_t owner, uint32_t from, uint32_t to, uint
     return -ENOMEM;
 }
 
+/* In pieces: a signal interrupts fallocate, and what it had done of the piece is lost. */
+#define PIECE 64u
+
+static int promise_pages(uint32_t chunk, uint32_t count) {
+    for (uint32_t done = 0; done < count;) {
+        uint32_t n = count - done < PIECE ? count - done : PIECE;
+        if (fallocate(commons_fd, FALLOC_FL_KEEP_SIZE, (off_t)((chunk + done) * CHUNK_SIZE), (off_t)(n * CHUNK_SIZE)) == 0)
+            done += n;
+        else if (errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
 int arena_take(uint64_t size, uint32_t owner, uint64_t *offset) {
     if (size == 0 || size > COMMONS_SIZE - COMMONS_ARENA || owner >= PN_SLOTS) return -EINVAL;
     uint32_t count = chunks_of(size), end = (uint32_t)COMMONS_CHUNK_COUNT, chunk = 0;
     uint32_t hint = (uint32_t)word_peek(&commons->chunk_hint);
     if (hint < FIRST || hint >= end) hint = FIRST;
     if (find(count, owner, hint, end, &chunk) < 0 && find(count, owner, FIRST, end, &chunk) < 0) return -ENOMEM;
-    if (fallocate(commons_fd, FALLOC_FL_KEEP_SIZE, (off_t)(chunk * CHUNK_SIZE), (off_t)(count * CHUNK_SIZE)) < 0) {
-        int error = -errno;
+    pn_step("extent claimed");
+    int error = promise_pages(chunk, count);
+    if (error) {
         release(chunk, count);
         return error;
     }

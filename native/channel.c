@@ -49,6 +49,11 @@ static int take_fds(struct msghdr *header, int *fds, int room) {
     return got;
 }
 
+static int drop(int *fds, int *count, int error) {
+    while (fds && *count > 0) close(fds[--*count]);
+    return error;
+}
+
 int channel_receive(int sock, void *message, size_t size, int *fds, int *count) {
     _Alignas(struct cmsghdr) char control[CMSG_SPACE(CHANNEL_FDS * sizeof(int))];
     struct iovec data = {message, size};
@@ -60,5 +65,7 @@ int channel_receive(int sock, void *message, size_t size, int *fds, int *count) 
     ssize_t n = recvmsg(sock, &header, MSG_CMSG_CLOEXEC);
     if (n < 0) return -errno;
     if (fds) *count = take_fds(&header, fds, *count);
+    if (fds && (header.msg_flags & MSG_CTRUNC)) return drop(fds, count, -EMFILE); /* no room for descriptors here */
+    if (header.msg_flags & MSG_TRUNC) return drop(fds, count, -EMSGSIZE);
     return (int)n;
 }

@@ -3,11 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "arena.h"
@@ -48,6 +50,26 @@ static int take_charge(struct child *child, int fd, uint32_t events, struct chil
     return error;
 }
 
+/* The order was not sent: there will be no spare. */
+static void call_off(struct child *child) {
+    pthread_mutex_lock(&reaper_lock);
+    reaper_unwatch(child, child->sock);
+    reaper_delist(child);
+    reaper_release(child);
+    pthread_mutex_unlock(&reaper_lock);
+}
+
+struct order { /* to the zygote, with the spare's end of its socket */
+    struct member who;
+    struct rlimit processes; /* ours: the clone counts against it */
+};
+
+static int send_order(int control, struct member who, int sock) {
+    struct order order = {.who = who};
+    if (getrlimit(RLIMIT_NPROC, &order.processes) < 0) return -errno;
+    return channel_send(control, &order, sizeof order, &sock, 1);
+}
+
 int child_order(int control, struct member who, struct child **out) {
     struct child *child = new_child(who);
     if (!child) return -ENOMEM;
@@ -59,8 +81,8 @@ int child_order(int control, struct member who, struct child **out) {
     }
     error = take_charge(child, child->sock, 0, out); /* no events: a hang-up is reported all the same */
     if (!error) {
-        error = channel_send(control, &who, sizeof who, &theirs, 1);
-        if (error) child_drop(child);
+        error = send_order(control, who, theirs);
+        if (error) call_off(child);
     }
     close(theirs);
     return error;
@@ -80,30 +102,52 @@ int child_adopt(pid_t pid, int sock, struct member who, struct child **out) {
     return take_charge(child, pidfd, EPOLLIN, out);
 }
 
+/* No descriptor to watch the spare with: end it here and now, it is ours and has not begun. */
+static int turn_away(pid_t pid, int error) {
+    kill(pid, SIGKILL);
+    while (waitpid(pid, NULL, __WALL) < 0 && errno == EINTR) continue;
+    return error;
+}
+
 /* The spare exists: from now on its pidfd is watched, not its socket. Wants the lock. */
 static int meet(struct child *child, pid_t pid) {
-    if (child->pid) return 0;
-    child->pid = pid;
     int pidfd = pidfd_open_(pid);
-    if (pidfd < 0) return pidfd;
+    if (pidfd < 0) return turn_away(pid, pidfd);
     reaper_unwatch(child, child->sock);
+    int error = reaper_watch(child, pidfd, EPOLLIN);
+    if (error) {
+        close(pidfd);
+        reaper_watch(child, child->sock, 0);
+        return turn_away(pid, error);
+    }
+    child->pid = pid;
     child->pidfd = pidfd;
-    return reaper_watch(child, pidfd, EPOLLIN);
+    return 0;
+}
+
+/* Read the hello that is there, if there is one. Under the lock, so that of two readers none takes the other's for the
+ * end of the channel. */
+static int read_hello(struct child *child) {
+    int32_t pid = 0;
+    if (child->pid) return 1;
+    if (child->sock < 0) return -ECHILD;
+    ssize_t n = recv(child->sock, &pid, sizeof pid, MSG_DONTWAIT);
+    if (n < 0 && errno == EAGAIN) return 0;
+    if (n != sizeof pid) return -ECHILD;
+    int error = pid < 0 ? pid : meet(child, pid); /* below 0: the zygote could not clone, and says why */
+    return error < 0 ? error : 1;
 }
 
 int child_hello(struct child *child) {
-    if (child->pid) return 1;
-    if (child->sock < 0) return -ECHILD;
-    int32_t pid = 0;
-    int n = channel_receive(child->sock, &pid, sizeof pid, NULL, NULL);
-    if (n == -EINTR) return n;
-    pthread_mutex_lock(&reaper_lock);
-    int error = 0;
-    if (n == sizeof pid && pid < 0) error = pid; /* the zygote could not clone, and says why */
-    else if (n == sizeof pid) error = meet(child, pid);
-    else if (!child->pid) error = -ECHILD; /* (another thread may have read it) */
-    pthread_mutex_unlock(&reaper_lock);
-    return error < 0 ? error : 1;
+    for (;;) {
+        pthread_mutex_lock(&reaper_lock);
+        int r = read_hello(child);
+        int sock = child->sock;
+        pthread_mutex_unlock(&reaper_lock);
+        if (r) return r;
+        struct pollfd fd = {sock, POLLIN, 0};
+        if (poll(&fd, 1, -1) < 0 && errno == EINTR) return -EINTR;
+    }
 }
 
 int child_hand_over(struct child *child, const void *message, size_t size, const int *fds, int count) {
@@ -127,6 +171,12 @@ static void close_pidfd(struct child *child) { /* wants the lock */
     child->pidfd = -1;
 }
 
+/* What holds the dead child's memory a moment longer is our child too: reap it when it ends. */
+static void collect_keeper(pid_t keeper) {
+    struct child *child;
+    if (keeper && child_adopt(keeper, -1, (struct member){PN_NO_SLOT, 0}, &child) == 0) child_drop(child);
+}
+
 /* Put in order what the dead child left in the commons. */
 static void post_mortem(struct child *child) {
     struct record *record = table_get(child->who);
@@ -135,10 +185,12 @@ static void post_mortem(struct child *child) {
     word_poke(&record->ready_time, child->ready_time);
     word_poke(&record->peak_kib, (uint32_t)child->usage.ru_maxrss);
     word_poke(&record->status, (uint32_t)child->status);
-    uint32_t flags = word_read(&record->flags), state = record_state(record);
-    if ((flags & RECORD_PROCESS) && (state == RECORD_READY || state == RECORD_RUNNING))
-        commons_bury(record, (uint32_t)child->status);
+    uint32_t flags = word_read(&record->flags);
+    collect_keeper((pid_t)word_read(&record->keeper));
+    if (flags & RECORD_PROCESS) commons_bury(record, (uint32_t)child->status);
     arena_disown(child->who.slot);
+    word_or(&record->flags, RECORD_BURIED); /* until now nobody but us frees it while we live (kin.c) */
+    pn_step("buried by the reaper");
     if (flags & RECORD_CHILDLESS) table_free(child->who);
     else reaper_sweep_later(child->who);
 }
@@ -165,17 +217,26 @@ static void status_stolen(struct child *child) {
     child->status = told ? (int)word_peek(&record->status) : STATUS_UNKNOWN;
 }
 
+/* 0: it has ended, but a debugger that traces it must wait for it first. */
+static int take_status(struct child *child) {
+    child->ended = clock_boot();
+    note_times(child);
+    int r = pidfd_reap(child->pidfd, &child->status, &child->usage);
+    if (r < 0) status_stolen(child);
+    if (r == 0) nanosleep(&(struct timespec){0, 1000000}, NULL); /* (the pidfd stays readable: not a busy loop) */
+    return r != 0;
+}
+
 static int try_reap(struct child *child) {
-    if (child->pidfd < 0 || !word_swap(&child->reaping, 0, 1)) return word_read(&child->exited);
+    if (child->pidfd < 0) return word_read(&child->exited);
+    if (!word_swap(&child->reaping, 0, 1)) return word_read(&child->exited) ? 1 : -EBUSY;
     if (word_read(&child->exited)) return 1;
     int r = pidfd_wait(child->pidfd, 0); /* a stolen child has ended too: ask for the end, not for the status */
+    if (r > 0) r = take_status(child);
     if (r <= 0) {
         word_publish(&child->reaping, 0);
         return 0;
     }
-    child->ended = clock_boot();
-    note_times(child);
-    if (pidfd_reap(child->pidfd, &child->status, &child->usage) < 0) status_stolen(child);
     pthread_mutex_lock(&reaper_lock);
     reaper_unwatch(child, child->pidfd);
     close_pidfd(child);
@@ -192,7 +253,13 @@ static int try_reap(struct child *child) {
     return 1;
 }
 
-int child_poll(struct child *child) { return word_read(&child->exited) ? 1 : try_reap(child); }
+int child_poll(struct child *child) {
+    for (;;) {
+        int r = word_read(&child->exited) ? 1 : try_reap(child);
+        if (r >= 0) return r;
+        sched_yield(); /* another thread is asking the kernel: who saw the pidfd readable must not be told "no" */
+    }
+}
 
 /* Sleep on the pidfd in place of the reaper: one wake-up fewer between the child's end and ours. */
 static int wait_direct(struct child *child, int64_t deadline) {
@@ -213,12 +280,28 @@ static int wait_direct(struct child *child, int64_t deadline) {
     return r > 0 ? try_reap(child) : r;
 }
 
+static bool has_pidfd(struct child *child) {
+    pthread_mutex_lock(&reaper_lock);
+    bool has = child->pidfd >= 0;
+    pthread_mutex_unlock(&reaper_lock);
+    return has;
+}
+
+/* The deadline, or a millisecond from now: for a wait whose wake-up may not come. */
+static int64_t soon(int64_t deadline) {
+    int64_t moment = clock_monotonic() + PN_SECOND / 1000;
+    return moment < deadline ? moment : deadline;
+}
+
 int child_wait(struct child *child, int64_t deadline) {
     for (;;) {
         if (child_poll(child)) return 1;
         if (deadline != PN_FOREVER && clock_monotonic() >= deadline) return 0;
-        int r;
-        if (word_swap(&child->direct, 0, 1)) {
+        int r = 0;
+        if (!has_pidfd(child)) return word_read(&child->exited) ? 1 : -ECHILD;
+        if (word_read(&child->reaping)) {
+            r = futex_wait(&child->exited, 0, soon(deadline)); /* somebody is at it */
+        } else if (word_swap(&child->direct, 0, 1)) {
             r = wait_direct(child, deadline);
             word_publish(&child->direct, 0);
             futex_wake(&child->direct, INT_MAX);
@@ -232,13 +315,16 @@ int child_wait(struct child *child, int64_t deadline) {
 int child_signal(struct child *child, int sig) {
     struct record *record = table_get(child->who);
     if (record && (sig == SIGKILL || sig == SIGTERM || sig == SIGINT)) word_or(&record->flags, RECORD_TERMINATED);
-    if (word_read(&child->exited) || child->pidfd < 0) return -ESRCH;
-    return pidfd_signal(child->pidfd, sig);
+    pthread_mutex_lock(&reaper_lock); /* the descriptor's number may be another child's a moment later */
+    int error = word_read(&child->exited) || child->pidfd < 0 ? -ESRCH : pidfd_signal(child->pidfd, sig);
+    pthread_mutex_unlock(&reaper_lock);
+    return error;
 }
 
 int child_terminate(struct child *child, int64_t grace) {
     pthread_mutex_lock(&reaper_lock);
-    child->kill_at = clock_monotonic() + grace;
+    int64_t now = clock_monotonic();
+    child->kill_at = grace < PN_FOREVER - now ? now + grace : PN_FOREVER;
     reaper_arm();
     pthread_mutex_unlock(&reaper_lock);
     int error = child_signal(child, SIGTERM);
@@ -257,10 +343,9 @@ int child_sentinel(struct child *child) {
 
 void child_drop(struct child *child) {
     pthread_mutex_lock(&reaper_lock);
-    if (child->sock >= 0 && child->pidfd < 0) { /* an order that nobody wants any more: the spare sees our end close */
-        reaper_unwatch(child, child->sock);
-        reaper_delist(child);
-    }
+    /* A spare that nobody wants any more sees the end of our messages. The reaper keeps it until it has ended: it is our
+     * child, or will be. */
+    if (child->sock >= 0) shutdown(child->sock, SHUT_WR);
     child->keep_pidfd = false;
     if (word_read(&child->exited)) close_pidfd(child);
     reaper_release(child);

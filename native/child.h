@@ -23,8 +23,8 @@ struct child {
     int references;       /* under the reaper's lock, as all below */
     unsigned index;       /* in the reaper's list */
     uint32_t serial;      /* tells it from an earlier child with that index */
-    pid_t pid;            /* 0 until known */
-    int pidfd;            /* -1 before it is known and after the end */
+    _Atomic pid_t pid;    /* 0 until known */
+    _Atomic int pidfd;            /* -1 before it is known and after the end */
     int sock;             /* our end of the spare's socket, -1 when handed over */
     bool watched;         /* in the epoll set */
     bool keep_pidfd;      /* its number was given to the user as `sentinel` */

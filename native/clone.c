@@ -45,6 +45,11 @@ int clone_prepare(void) {
     return 0;
 }
 
+pid_t *clone_tid_word(void) {
+    if (!libc_tid) clone_prepare();
+    return libc_tid;
+}
+
 pid_t clone_sibling(void) {
     unsigned long flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
 #if defined(__x86_64__)
@@ -64,11 +69,14 @@ struct launch {
     char *const *argv, *const *envp;
     const int *fds;
     int count;
-    pid_t pid;
+    pid_t pid, tid;
     volatile int error; /* written by the child, which shares our memory until it has exec'd */
 };
 
-static void default_signals(void) {
+/* From here to exec the child runs on a stack, and shares a memory, that a sanitizer takes for the launching thread's. */
+#define ON_BORROWED_STACK __attribute__((no_sanitize("address")))
+
+ON_BORROWED_STACK static void default_signals(void) {
     struct sigaction action = {.sa_handler = SIG_DFL};
     for (int sig = 1; sig < _NSIG; sig++) sigaction(sig, &action, NULL);
     sigset_t none;
@@ -77,7 +85,7 @@ static void default_signals(void) {
 }
 
 /* Descriptors are first copied out of each other's way, then to their places. */
-static int place_descriptors(const int *fds, int count) {
+ON_BORROWED_STACK static int place_descriptors(const int *fds, int count) {
     int high[16];
     for (int i = 0; i < count; i++) {
         high[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, count);
@@ -91,7 +99,7 @@ static int place_descriptors(const int *fds, int count) {
     return 0;
 }
 
-static int launched(void *arg) {
+ON_BORROWED_STACK static int launched(void *arg) {
     struct launch *launch = arg;
     default_signals();
     launch->error = place_descriptors(launch->fds, launch->count);
@@ -105,6 +113,7 @@ static int launched(void *arg) {
 /* The short-lived thread. CLONE_VFORK holds it until the child has exec'd. */
 static void *launcher(void *arg) {
     struct launch *launch = arg;
+    launch->tid = (pid_t)syscall(SYS_gettid);
     const size_t size = 65536;
     char *stack = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
     if (stack == MAP_FAILED) {
@@ -123,7 +132,7 @@ static void *launcher(void *arg) {
 
 pid_t clone_launch(const char *path, char *const argv[], char *const envp[], const int *fds, int count) {
     if (count > 16) return -EINVAL;
-    struct launch launch = {path, argv, envp, fds, count, 0, 0};
+    struct launch launch = {.path = path, .argv = argv, .envp = envp, .fds = fds, .count = count};
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread, and so the child, starts with all blocked */
@@ -132,5 +141,8 @@ pid_t clone_launch(const char *path, char *const argv[], char *const envp[], con
     pthread_sigmask(SIG_SETMASK, &old, NULL);
     if (error) return -error;
     pthread_join(thread, NULL);
+    /* pthread_join returns a moment before the kernel has given the thread's children to the process: a child that asked
+     * for a parent-death signal in that moment would get it. */
+    while (syscall(SYS_tgkill, getpid(), launch.tid, 0) == 0) sched_yield();
     return launch.pid;
 }

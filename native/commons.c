@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -75,11 +76,15 @@ int commons_found(void) {
 }
 
 int commons_join(int fd) {
+    struct stat file; /* (a read beyond the end of a shorter file would be SIGBUS) */
+    if (fstat(fd, &file) < 0) return -errno;
+    if ((uint64_t)file.st_size != COMMONS_SIZE) return -EPROTO;
     int error = map_window(fd);
     if (error) return error;
     if (word_read(&commons->magic) == COMMONS_MAGIC && commons->version == COMMONS_VERSION &&
         commons->layout == commons_layout())
         return 0;
+    commons_fd = -1; /* the descriptor stays the caller's */
     commons_leave();
     return -EPROTO;
 }
@@ -96,14 +101,25 @@ void commons_obituary(uint32_t pid, uint32_t status, uint32_t flags, const char 
                       uint32_t peak_kib) {
     uint64_t serial = word_add(&commons->obituary_count, 1) + 1;
     struct obituary *entry = &commons->obituaries[(serial - 1) % OBITUARIES];
-    word_publish(&entry->serial, 0); /* a reader that sees 0, or the serial change, skips the entry */
+    word_poke(&entry->serial, 0); /* a reader that sees 0, or the serial change, skips the entry */
+    atomic_thread_fence(memory_order_release); /* partner: the fence in commons_read_obituary */
+    pn_step("obituary opened");
     word_poke(&entry->pid, pid);
     word_poke(&entry->status, status);
     word_poke(&entry->run_time, run_time);
     word_poke(&entry->peak_kib, peak_kib);
     word_poke(&entry->flags, flags);
     memcpy(entry->name, name, PN_NAME_SIZE);
+    pn_step("obituary filled");
     word_publish(&entry->serial, serial);
+}
+
+bool commons_read_obituary(uint64_t serial, struct obituary *out) {
+    struct obituary *entry = &commons->obituaries[(serial - 1) % OBITUARIES];
+    if (word_read(&entry->serial) != serial) return false;
+    memcpy((void *)out, (void *)entry, sizeof *out);
+    atomic_thread_fence(memory_order_acquire); /* the second look comes after the copy */
+    return word_peek(&entry->serial) == serial;
 }
 
 void commons_bury(struct record *record, uint32_t status) {

@@ -71,7 +71,8 @@ extern uint64_t commons_mapped;  /* bytes of the window */
 
 /* Make a new family's commons. 0 or -errno; -ENOMEM when not even the least window can be mapped. */
 int commons_found(void);
-/* Map the commons of `fd` (kept open). -EPROTO when its magic, version or layout is not ours. */
+/* Map the commons of `fd`, which is ours from then on. -EPROTO when its size, magic, version or layout is not ours: it
+ * stays the caller's. */
 int commons_join(int fd);
 /* Unmap and close: for a forked child that leaves its family, and for tests. */
 void commons_leave(void);
@@ -85,6 +86,8 @@ static inline word32 *commons_chunks(void) { return (word32 *)((char *)commons +
 enum obituary_flag { OBITUARY_LEFT_OVER = 1u << 31 };
 void commons_obituary(uint32_t pid, uint32_t status, uint32_t flags, const char *name, uint64_t run_time,
                       uint32_t peak_kib);
+/* Copy the obituary with that serial. False when it is being written or was overwritten. */
+bool commons_read_obituary(uint64_t serial, struct obituary *out);
 /* Count a process that ended, and keep its obituary if it ended badly. */
 void commons_bury(struct record *record, uint32_t status);
 

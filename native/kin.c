@@ -7,12 +7,14 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "arena.h"
 #include "commons.h"
 #include "futex.h"
 #include "pidfd.h"
 #include "proc.h"
 
 #define PASSES 64 /* a fork bomb that outruns this many passes is beyond help */
+#define DEPTH 64  /* of the walk down /proc; what lies deeper is found by its cookie or in the next pass */
 
 void kin_cookie(struct member who, char *out) {
     snprintf(out, KIN_COOKIE_SIZE, "%016llx.%05x.%08x", (unsigned long long)commons->family, who.slot, who.generation);
@@ -57,14 +59,29 @@ struct hunt {
     int hits; /* all that were signalled */
     pid_t self;
     bool count; /* the user's processes among them are left-over ones: count and name them */
+    int depth;
+    pid_t *struck; /* those counted that are no members: a struck process lives on for a moment */
+    size_t struck_count;
 };
 
 static bool wanted(struct hunt *hunt, struct member who) {
     return hunt->top.slot == PN_NO_SLOT ? doomed(who) : kin_below(who, hunt->top);
 }
 
-static void note_left_over(pid_t pid, struct record *record) {
+static bool met_before(struct hunt *hunt, pid_t pid) {
+    for (size_t i = 0; i < hunt->struck_count; i++)
+        if (hunt->struck[i] == pid) return true;
+    pid_t *more = realloc(hunt->struck, (hunt->struck_count + 1) * sizeof *more);
+    if (!more) return false;
+    hunt->struck = more;
+    more[hunt->struck_count++] = pid;
+    return false;
+}
+
+static void note_left_over(struct hunt *hunt, pid_t pid, struct record *record) {
     if (record && !(word_read(&record->flags) & (RECORD_PROCESS | RECORD_FORKED))) return; /* a helper of ours */
+    if (!record && !proc_lacks(pid, "/memfd:procession (deleted)")) return; /* a helper without a record, or ending */
+    if (record ? (word_or(&record->flags, RECORD_LEFT_OVER) & RECORD_LEFT_OVER) : met_before(hunt, pid)) return;
     char name[PN_NAME_SIZE];
     if (record) memcpy(name, record->name, PN_NAME_SIZE);
     else proc_name(pid, name, sizeof name);
@@ -83,16 +100,46 @@ static struct record *member_of(pid_t pid, uint64_t start_time) {
     return NULL;
 }
 
+/* Who sits in the record, as (pid, start time). The handle is looked at again after the reading: the slot may have
+ * been given to somebody innocent meanwhile. */
+static bool sits(struct member who, pid_t *pid, uint64_t *start_time) {
+    struct record *record = table_get(who);
+    if (!record) return false;
+    *pid = (pid_t)word_read(&record->pid);
+    *start_time = word_peek(&record->start_time);
+    atomic_thread_fence(memory_order_acquire); /* the second look comes after both reads (partner: the claim's swap) */
+    return table_get(who) == record && *pid != 0;
+}
+
+static bool running(struct member who) {
+    pid_t pid;
+    uint64_t start;
+    return sits(who, &pid, &start) && proc_is(pid, start);
+}
+
+/* Of several sweepers who are themselves doomed, the last to take the word is spared by the others: two that struck
+ * each other at one moment would leave nobody. */
+static bool sweeps_for_us(pid_t pid) { return word_read(&commons->sweeper) == (uint32_t)pid; }
+
 /* Signal one process. Its identity is checked between opening the pidfd and using it. */
 static void strike(struct hunt *hunt, pid_t pid, uint64_t start_time, struct record *record) {
-    if (pid == hunt->self || pid <= 1) return;
+    if (pid == hunt->self || pid <= 1 || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) return;
     int pidfd = pidfd_open_(pid);
     if (pidfd < 0) return;
     if (proc_is(pid, start_time)) {
-        if (hunt->count) note_left_over(pid, record);
+        if (hunt->count) note_left_over(hunt, pid, record);
         if (pidfd_signal(pidfd, hunt->sig) == 0) hunt->hits++;
     }
     close(pidfd);
+}
+
+static void strike_with_children(pid_t pid, void *arg);
+
+static void strike_children(struct hunt *hunt, pid_t pid) {
+    if (hunt->depth == DEPTH) return;
+    hunt->depth++;
+    proc_children(pid, strike_with_children, hunt);
+    hunt->depth--;
 }
 
 static void strike_with_children(pid_t pid, void *arg) {
@@ -107,7 +154,7 @@ static void strike_with_children(pid_t pid, void *arg) {
         return;
     struct record *record = member_of(pid, stat.start_time);
     if (record && (word_read(&record->flags) & RECORD_DETACHED)) return;
-    proc_children(pid, strike_with_children, hunt);
+    strike_children(hunt, pid);
     strike(hunt, pid, stat.start_time, record);
 }
 
@@ -117,11 +164,11 @@ static void hunt_members(struct hunt *hunt) {
         struct record *record = &commons_records()[slot];
         struct member who = {slot, word_read(&record->generation)};
         if (!table_get(who) || same(who, hunt->top) || !wanted(hunt, who)) continue;
-        pid_t pid = (pid_t)word_read(&record->pid);
-        uint64_t start = word_peek(&record->start_time);
-        if (pid == 0 || !proc_is(pid, start)) continue;
+        pid_t pid;
+        uint64_t start;
+        if (!sits(who, &pid, &start) || !proc_is(pid, start)) continue;
         word_or(&record->flags, RECORD_TERMINATED);
-        if (pid != hunt->self) proc_children(pid, strike_with_children, hunt);
+        if (pid != hunt->self) strike_children(hunt, pid);
         strike(hunt, pid, start, record);
     }
 }
@@ -136,16 +183,16 @@ static void hunt_cookie(pid_t pid, void *arg) {
     if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) < 0 || !read_cookie(text, &who)) return;
     if (!wanted(hunt, who)) return;
     if (member_of(pid, stat.start_time)) return; /* a member: the table's pass has it, or spares it */
-    proc_children(pid, strike_with_children, hunt);
+    strike_children(hunt, pid);
     strike(hunt, pid, stat.start_time, NULL);
 }
 
 int kin_signal(struct member who, int sig) {
-    struct hunt hunt = {who, sig, 0, getpid(), false};
+    struct hunt hunt = {.top = who, .sig = sig, .self = getpid()};
     struct record *record = table_get(who);
     if (!record) return 0;
     pid_t pid = (pid_t)word_read(&record->pid);
-    if (pid && proc_is(pid, word_peek(&record->start_time))) proc_children(pid, strike_with_children, &hunt);
+    if (pid && proc_is(pid, word_peek(&record->start_time))) strike_children(&hunt, pid);
     hunt_members(&hunt);
     proc_every(hunt_cookie, &hunt);
     return hunt.hits;
@@ -154,39 +201,100 @@ int kin_signal(struct member who, int sig) {
 void kin_mark_dead(struct member who) {
     struct record *record = table_get(who);
     if (!record) return;
-    word_publish(&record->state, RECORD_EXITED);
+    table_enter(who, RECORD_EXITED);
+    pn_step("marked dead");
     word_add(&commons->sweeps_wanted, 1);
+    pn_step("sweep wanted");
 }
 
 static int kill_doomed(bool count) {
-    struct hunt hunt = {{PN_NO_SLOT, 0}, SIGKILL, 0, getpid(), count};
+    struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = count};
     hunt_members(&hunt);
     proc_every(hunt_cookie, &hunt);
+    free(hunt.struck);
     return hunt.hits;
 }
 
-static bool running(struct record *record) {
-    pid_t pid = (pid_t)word_read(&record->pid);
-    return pid && proc_is(pid, word_peek(&record->start_time));
+static struct member member_at(uint32_t slot) {
+    return (struct member){slot, word_read(&commons_records()[slot].generation)};
 }
 
-/* Free the records of the dead, those without doomed ones below them first: a chain is never cut above a member that
- * somebody still has to find. */
+/* The doomed that run no more are marked like those whose death was told: from then on each dooms what is below it by
+ * itself, and their records can go in any order. */
+static void mark_doomed(uint32_t used) {
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct member who = member_at(slot);
+        if (doomed(who) && !running(who)) table_enter(who, RECORD_EXITED);
+    }
+}
+
+/* Parents of processes that are doomed and still run (this sweeper, or one beyond our rights): they keep their record. */
+static void note_needed(uint32_t used, uint8_t *needed) {
+    memset(needed, 0, PN_SLOTS);
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct record *record = table_get(member_at(slot));
+        if (!record || record_state(record) == RECORD_EXITED || (word_read(&record->flags) & RECORD_DETACHED)) continue;
+        struct member parent = parent_of(record);
+        if (table_get(parent)) needed[parent.slot] = 1;
+    }
+}
+
+/* A record belongs to the reaper of the parent process until that has buried it. A process that the user forked has no
+ * struct child anywhere, and a dead parent buries nobody. */
+static bool left_to_us(struct record *record) {
+    return (word_read(&record->flags) & (RECORD_BURIED | RECORD_FORKED)) || !running(parent_of(record));
+}
+
+static void free_record(struct member who, struct record *record) {
+    uint32_t flags = word_or(&record->flags, RECORD_BURIED);
+    if ((flags & RECORD_PROCESS) && !(flags & RECORD_BURIED)) {
+        word_add(&commons->alive, (uint64_t)-1);
+        /* Not by its own exit, and nobody was there to bury it: the kernel killed it when its parent died. */
+        if (!(flags & (RECORD_ROOT | RECORD_DETACHED)) && !word_read(&record->status_known))
+            note_left_over(NULL, (pid_t)word_read(&record->pid), record);
+    }
+    pn_step("buried");
+    arena_disown(who.slot);
+    table_free(who);
+}
+
 static void free_doomed(void) {
+    uint8_t needed[PN_SLOTS];
     uint32_t used = word_read(&commons->slots_used);
-    for (uint32_t slot = used; slot-- > 0;) {
-        struct record *record = &commons_records()[slot];
-        struct member who = {slot, word_read(&record->generation)};
-        if (!table_get(who) || record_state(record) == RECORD_EXITED || !doomed(who) || running(record)) continue;
-        if ((word_peek(&record->flags) & RECORD_PROCESS) && record_state(record) >= RECORD_READY)
-            word_add(&commons->alive, (uint64_t)-1);
-        table_free(who);
+    mark_doomed(used);
+    note_needed(used, needed);
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct member who = member_at(slot);
+        struct record *record = table_get(who);
+        if (!record || record_state(record) != RECORD_EXITED || needed[slot]) continue;
+        if (!running(who) && left_to_us(record)) free_record(who, record);
     }
-    for (uint32_t slot = used; slot-- > 0;) {
-        struct record *record = &commons_records()[slot];
-        struct member who = {slot, word_read(&record->generation)};
-        if (table_get(who) && record_state(record) == RECORD_EXITED && !running(record)) table_free(who);
+}
+
+/* A living process with this cookie must go on being found by it. */
+static void note_cookie(pid_t pid, void *arg) {
+    uint8_t *needed = arg;
+    char text[KIN_COOKIE_SIZE];
+    struct member who;
+    struct proc_stat stat;
+    if (proc_stat(pid, &stat) < 0 || stat.state == 'Z' || stat.start_time < commons->founded_ticks) return;
+    if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) < 0 || !read_cookie(text, &who)) return;
+    if (table_get(who)) needed[who.slot] = 1;
+}
+
+uint32_t kin_scavenge(void) {
+    uint8_t needed[PN_SLOTS];
+    uint32_t used = word_read(&commons->slots_used), freed = 0;
+    note_needed(used, needed);
+    proc_every(note_cookie, needed);
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct member who = member_at(slot);
+        struct record *record = table_get(who);
+        if (!record || needed[slot] || word_read(&record->pid) == 0 || running(who) || !left_to_us(record)) continue;
+        free_record(who, record);
+        freed++;
     }
+    return freed;
 }
 
 static void sweep_once(void) {
@@ -206,9 +314,10 @@ void kin_sweep(void) {
     uint32_t wanted;
     do {
         word_publish(&commons->sweeper, me);
+        pn_step("sweeper");
         wanted = word_read(&commons->sweeps_wanted);
         sweep_once();
-        word_publish(&commons->sweeper, 0);
+        word_swap(&commons->sweeper, me, 0); /* (another may have taken it over meanwhile) */
         futex_wake(&commons->sweeper, INT_MAX);
     } while (word_read(&commons->sweeps_wanted) != wanted);
 }

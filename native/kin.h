@@ -26,5 +26,8 @@ void kin_mark_dead(struct member who);
  * their records. Any member may call it at any time: every step can be done twice. Not more than one works at it as a
  * rule; whoever finds another at work waits a moment and then helps (the other may be stopped, or dead). */
 void kin_sweep(void);
+/* For a full table: free the records that nobody else will while the family lives, those of processes that a living member
+ * forked (or that outlived their parent) and that are gone, with nothing living below them. How many. */
+uint32_t kin_scavenge(void);
 
 #endif

@@ -61,6 +61,21 @@ void proc_name(pid_t pid, char *out, size_t size) {
     if (n > 0 && out[n - 1] == '\n') out[n - 1] = 0;
 }
 
+bool proc_lacks(pid_t pid, const char *name) {
+    char path[48], *line = NULL;
+    snprintf(path, sizeof path, "/proc/%d/maps", pid);
+    FILE *file = fopen(path, "re");
+    if (!file) return false;
+    size_t room = 0;
+    bool found = false;
+    while (!found && getline(&line, &room, file) > 0) found = strstr(line, name) != NULL;
+    free(line);
+    fclose(file);
+    char size[64]; /* a process that ends loses its memory between two reads: then nothing was read to its end */
+    snprintf(path, sizeof path, "/proc/%d/statm", pid);
+    return !found && read_file(path, size, sizeof size) > 0 && size[0] != '0';
+}
+
 static int each_number(const char *path, void (*each)(pid_t, void *), void *arg) {
     DIR *dir = opendir(path);
     if (!dir) return -errno;

@@ -20,6 +20,8 @@ bool proc_is(pid_t pid, uint64_t start_time);
 void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready);
 /* The command name of `pid`, padded with zeros; empty when it is gone. */
 void proc_name(pid_t pid, char *out, size_t size);
+/* It has memory, and does not map the file of this name, as /proc/PID/maps gives it. False for what is ending. */
+bool proc_lacks(pid_t pid, const char *name);
 /* Call `each` with the pid of every child of every thread of `pid`. */
 void proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
 /* Call `each` with every pid there is. */

@@ -19,20 +19,27 @@
 #define BATCH 64
 #define BELL UINT64_MAX
 
-pthread_mutex_t reaper_lock = PTHREAD_MUTEX_INITIALIZER;
-int64_t reaper_rings;
+/* Recursive: a signal handler in Python may run between `reaper_pause`, which holds it, and the fork. */
+pthread_mutex_t reaper_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER; /* held through a pause: one fork at a time */
+_Atomic int64_t reaper_rings;
+static _Thread_local bool is_reaper;
 
 static struct {
     int epoll, bell;
     pthread_t thread;
     pid_t tid;
-    bool running, stop;
-    bool sweep;              /* a member that died was marked: sweep after this batch */
-    bool armed;              /* some child has a kill_at */
+    bool running, paused;    /* under the lock */
+    _Atomic bool stop;
+    _Atomic bool sweep;      /* a member that died was marked: sweep after this batch */
+    _Atomic bool armed;      /* some child has a kill_at */
     struct child **list;
-    unsigned count, size;
+    _Atomic unsigned count;
+    unsigned size;
     uint32_t serial;
 } reaper = {.epoll = -1, .bell = -1};
+
+void reaper_delist(struct child *child);
 
 static struct child *look_up(uint64_t key) {
     unsigned index = (unsigned)key;
@@ -63,6 +70,7 @@ static void spare_hung_up(struct child *child) {
     if (r < 0 && child->pidfd < 0) { /* it never was: give its slot back */
         table_free(child->who);
         word_publish(&child->exited, 1);
+        reaper_delist(child);
     }
 }
 
@@ -79,21 +87,33 @@ static void serve(uint64_t key) {
     pthread_mutex_unlock(&reaper_lock);
 }
 
-/* SIGKILL to those whose grace is over; the next such moment. */
-static int64_t kill_overdue(void) {
-    int64_t next = PN_FOREVER, now = clock_monotonic();
-    pthread_mutex_lock(&reaper_lock);
-    for (unsigned i = 0; reaper.armed && i < reaper.size; i++) {
+/* A child whose grace is over, with a reference; NULL when there is none, and the next such moment in `next`. */
+static struct child *take_overdue(int64_t *next) {
+    int64_t now = clock_monotonic();
+    *next = PN_FOREVER;
+    for (unsigned i = 0; i < reaper.size; i++) {
         struct child *child = reaper.list[i];
         if (!child || child->kill_at == PN_FOREVER) continue;
-        if (child->kill_at > now) {
-            if (child->kill_at < next) next = child->kill_at;
-            continue;
+        if (child->kill_at <= now) {
+            child->kill_at = PN_FOREVER;
+            child->references++;
+            return child;
         }
-        child->kill_at = PN_FOREVER;
-        struct member who = child->who;
+        if (child->kill_at < *next) *next = child->kill_at;
+    }
+    return NULL;
+}
+
+/* SIGKILL to those whose grace is over, not under the lock: it takes a walk through /proc. The next such moment. */
+static int64_t kill_overdue(void) {
+    int64_t next;
+    pthread_mutex_lock(&reaper_lock);
+    for (struct child *child; (child = take_overdue(&next));) {
+        pthread_mutex_unlock(&reaper_lock);
         child_signal(child, SIGKILL);
-        if (commons && who.slot != PN_NO_SLOT) kin_signal(who, SIGKILL);
+        if (commons && child->who.slot != PN_NO_SLOT) kin_signal(child->who, SIGKILL);
+        pthread_mutex_lock(&reaper_lock);
+        reaper_release(child);
     }
     reaper.armed = next != PN_FOREVER;
     pthread_mutex_unlock(&reaper_lock);
@@ -104,6 +124,8 @@ static void *reap(void *arg) {
     (void)arg;
     reaper.tid = (pid_t)syscall(SYS_gettid);
     prctl(PR_SET_NAME, "procession-reap");
+    is_reaper = true;
+    if (reaper.sweep) reaper_ring(); /* one that a pause cut short */
     int64_t next = reaper.armed ? kill_overdue() : PN_FOREVER;
     while (!reaper.stop) {
         struct epoll_event events[BATCH];
@@ -125,7 +147,7 @@ static void *reap(void *arg) {
 }
 
 static int start_thread(void) {
-    if (reaper.running) return 0;
+    if (reaper.running || reaper.paused) return 0;
     reaper.stop = false;
     sigset_t all, old;
     sigfillset(&all);
@@ -192,7 +214,6 @@ void reaper_unwatch(struct child *child, int fd) {
     child->watched = false;
 }
 
-void reaper_delist(struct child *child);
 void reaper_delist(struct child *child) {
     if (child->index >= reaper.size || reaper.list[child->index] != child) return;
     reaper.list[child->index] = NULL;
@@ -214,7 +235,22 @@ void reaper_arm(void) {
 void reaper_sweep_later(struct member who) {
     kin_mark_dead(who);
     reaper.sweep = true;
-    if (!reaper.running || (pid_t)syscall(SYS_gettid) != reaper.tid) reaper_ring();
+    if (!is_reaper) reaper_ring();
+}
+
+int reaper_keepers(pid_t *out, int room) {
+    int found = 0;
+    pthread_mutex_lock(&reaper_lock);
+    for (unsigned i = 0; i < reaper.size && found < room; i++)
+        if (reaper.list[i] && reaper.list[i]->who.slot == PN_NO_SLOT && reaper.list[i]->pid)
+            out[found++] = reaper.list[i]->pid;
+    pthread_mutex_unlock(&reaper_lock);
+    uint32_t used = commons ? word_read(&commons->slots_used) : 0;
+    for (uint32_t slot = 0; slot < used && found < room; slot++) {
+        uint32_t keeper = word_read(&commons_records()[slot].keeper);
+        if (keeper) out[found++] = (pid_t)keeper;
+    }
+    return found;
 }
 
 int reaper_children(void) { return (int)reaper.count; }
@@ -224,18 +260,38 @@ static void wait_gone(pid_t tid) {
     while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) sched_yield();
 }
 
-void reaper_pause(void) {
-    if (reaper.running) {
-        reaper.stop = true;
-        reaper_ring();
+void reaper_halt(void) {
+    pthread_mutex_lock(&fork_lock);
+    pthread_mutex_lock(&reaper_lock);
+    reaper.paused = true; /* nobody starts it again before the resume */
+    bool running = reaper.running;
+    reaper.stop = true;
+    if (running) reaper_ring();
+    pthread_mutex_unlock(&reaper_lock); /* the thread may need it to end its round */
+    if (running) {
         pthread_join(reaper.thread, NULL);
         wait_gone(reaper.tid);
-        reaper.running = false;
     }
+}
+
+void reaper_hold(void) {
     pthread_mutex_lock(&reaper_lock);
+    reaper.running = false;
+}
+
+void reaper_pause(void) {
+    reaper_halt();
+    reaper_hold();
 }
 
 void reaper_resume(void) {
+    reaper.paused = false;
+    pthread_mutex_unlock(&reaper_lock);
+    pthread_mutex_unlock(&fork_lock);
+}
+
+void reaper_restart(void) {
+    pthread_mutex_lock(&reaper_lock);
     if (reaper.count > 0 || reaper.sweep) start_thread();
     pthread_mutex_unlock(&reaper_lock);
 }
@@ -243,7 +299,8 @@ void reaper_resume(void) {
 /* In a forked child: the children are the parent's. Their descriptors are closed, so that a spare sees its parent's end
  * and not ours; the structs stay, for the objects that point to them. */
 void reaper_forget(void) {
-    pthread_mutex_init(&reaper_lock, NULL);
+    reaper_lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+    pthread_mutex_init(&fork_lock, NULL);
     for (unsigned i = 0; i < reaper.size; i++) {
         struct child *child = reaper.list[i];
         if (!child) continue;
@@ -252,6 +309,7 @@ void reaper_forget(void) {
         if (!child->keep_pidfd) child->pidfd = -1;
         child->sock = -1;
         child->watched = false;
+        reaper_release(child);
     }
     free(reaper.list);
     if (reaper.epoll >= 0) close(reaper.epoll);

@@ -9,7 +9,7 @@
 #include "child.h"
 
 extern pthread_mutex_t reaper_lock;
-extern int64_t reaper_rings; /* how often the thread woke: a test holds that an idle program has none */
+extern _Atomic int64_t reaper_rings; /* how often the thread woke: a test holds that an idle program has none */
 
 /* All of these want the lock held. */
 int reaper_watch(struct child *child, int fd, uint32_t events);
@@ -20,10 +20,18 @@ void reaper_release(struct child *child); /* drop a reference */
 void reaper_ring(void); /* wake the thread: a deadline or a sweep is new */
 void reaper_sweep_later(struct member who);
 
-/* Around fork(): before, in the parent after, in the child after. */
+/* Around fork(): before, in two halves: `reaper_halt` ends the thread, and waits for that, so it must not be called with a
+ * lock held (the GIL) that others hold while they ask for ours; `reaper_hold` then takes the lock. Together they are
+ * `reaper_pause`. Every pause is ended by one resume or forget. Then: in the parent after, in the parent a moment later (some Pythons count the threads after their
+ * hooks), in the child after. */
+void reaper_halt(void);
+void reaper_hold(void);
 void reaper_pause(void);
 void reaper_resume(void);
+void reaper_restart(void);
 void reaper_forget(void);
+/* Pids of keepers (leave.h) that are our children now; the number found, at most `room`. */
+int reaper_keepers(pid_t *out, int room);
 int reaper_children(void); /* how many are enlisted */
 
 #endif

@@ -52,18 +52,24 @@ int self_wear_cookie(struct member who) {
     return 0;
 }
 
-void self_settle(struct record *record, enum record_state state) {
+bool self_settle(struct member who, enum record_state state) {
+    struct record *record = table_get(who);
     struct proc_stat stat;
     uint64_t run, ready;
+    if (!record) return false;
     if (proc_stat(getpid(), &stat) == 0) table_sit(record, getpid(), stat.start_time);
     proc_sched(getpid(), &run, &ready);
     word_poke(&record->run_base, run);
     word_poke(&record->ready_base, ready);
-    word_publish(&record->state, state);
+    pn_step("bases");
+    return table_enter(who, state);
 }
 
 /* No child now, and none ever waited for: nothing that this process started can be left behind. */
 static bool childless(void) {
+    struct sigaction action;
+    if (sigaction(SIGCHLD, NULL, &action) < 0 || action.sa_handler == SIG_IGN || (action.sa_flags & SA_NOCLDWAIT))
+        return false; /* the kernel reaps without counting: we cannot know */
     siginfo_t info;
     if (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD) return false;
     struct rusage usage;
@@ -77,6 +83,7 @@ void self_last_words(struct record *record, int status) {
     word_poke(&record->ready_time, ready - word_peek(&record->ready_base));
     if (childless()) word_or(&record->flags, RECORD_CHILDLESS);
     word_poke(&record->status, (uint32_t)status);
+    pn_step("status");
     word_publish(&record->status_known, 1);
 }
 
@@ -84,3 +91,5 @@ int self_die_with(int parent, int sig) {
     if (prctl(PR_SET_PDEATHSIG, sig) < 0) return -errno;
     return getppid() == parent ? 0 : -ESRCH; /* it died before the signal was armed */
 }
+
+int self_subreaper(void) { return prctl(PR_SET_CHILD_SUBREAPER, 1) < 0 ? -errno : 0; }

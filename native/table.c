@@ -16,10 +16,18 @@ static bool abandoned(uint32_t state) {
     return (state & 0xff) == RECORD_CLAIMED && !proc_exists((pid_t)(state >> 8));
 }
 
+static uint32_t state_word(enum record_state state, uint32_t generation) { return state | generation << 8; }
+
+/* The word of a published record of this generation (its low 24 bits are all that fits). */
+static bool is_of(uint32_t word, uint32_t generation) {
+    uint32_t state = word & 0xff;
+    return state != RECORD_FREE && state != RECORD_CLAIMED && word >> 8 == (generation & 0xffffff);
+}
+
 static bool try_claim(struct record *record) {
     uint32_t state = word_read(&record->state);
-    if (state == RECORD_FREE || abandoned(state)) return word_swap(&record->state, state, claim_word());
-    return false;
+    if ((state & 0xff) != RECORD_FREE && !abandoned(state)) return false;
+    return word_swap(&record->state, state, claim_word());
 }
 
 static uint32_t claim(void) {
@@ -44,6 +52,11 @@ int table_add(struct member *out, enum record_state state, uint32_t flags, struc
     pn_step("claimed");
     struct record *record = &commons_records()[slot];
     note_used(slot);
+    pn_step("noted");
+    /* Only a claimer writes the generation. Old handles are void from here on, whether this claim is completed or not. */
+    uint32_t generation = word_peek(&record->generation) + 1;
+    word_publish(&record->generation, generation);
+    pn_step("generation grown");
     word_poke(&record->pid, 0);
     word_poke(&record->start_time, 0);
     word_poke(&record->flags, flags);
@@ -54,9 +67,9 @@ int table_add(struct member *out, enum record_state state, uint32_t flags, struc
     memset((char *)&record->status, 0, offsetof(struct record, name) - offsetof(struct record, status));
     table_rename(record, name);
     out->slot = slot;
-    out->generation = word_read(&record->generation);
+    out->generation = generation;
     pn_step("filled");
-    word_publish(&record->state, state);
+    word_publish(&record->state, state_word(state, generation));
     pn_step("published");
     return 0;
 }
@@ -64,21 +77,31 @@ int table_add(struct member *out, enum record_state state, uint32_t flags, struc
 struct record *table_get(struct member who) {
     if (!commons || who.slot >= PN_SLOTS) return NULL;
     struct record *record = &commons_records()[who.slot];
-    uint32_t state = word_read(&record->state) & 0xff;
-    if (state == RECORD_FREE || state == RECORD_CLAIMED) return NULL;
+    if (!is_of(word_read(&record->state), who.generation)) return NULL;
     return word_read(&record->generation) == who.generation ? record : NULL;
+}
+
+/* The state word carries the generation, so that a swap on it cannot hit the slot's next member. */
+bool table_enter(struct member who, enum record_state state) {
+    struct record *record = table_get(who);
+    if (!record) return false;
+    for (;;) {
+        uint32_t seen = word_read(&record->state);
+        if (!is_of(seen, who.generation) || (seen & 0xff) == RECORD_EXITED) return false;
+        if (word_swap(&record->state, seen, state_word(state, who.generation))) break;
+    }
+    pn_step("state entered");
+    return true;
 }
 
 void table_free(struct member who) {
     struct record *record = table_get(who);
     if (!record) return;
-    /* The generation's step decides who frees: of two that try, one sees it changed. Whoever dies between the
-     * two stores leaves a slot with a new generation and an old state, which `table_get` of the old handle
-     * rejects; `table_free` of a reader that lists the new one finishes the step. */
-    uint32_t generation = who.generation;
-    if (!word_swap(&record->generation, generation, generation + 1)) return;
-    pn_step("generation grown");
-    word_publish(&record->state, RECORD_FREE);
+    for (;;) {
+        uint32_t seen = word_read(&record->state);
+        if (!is_of(seen, who.generation)) return;
+        if (word_swap(&record->state, seen, RECORD_FREE)) break;
+    }
     pn_step("freed");
     if (who.slot < word_peek(&commons->slot_hint)) word_poke(&commons->slot_hint, who.slot);
 }
@@ -91,8 +114,9 @@ void table_sit(struct record *record, pid_t pid, uint64_t start_time) {
 }
 
 void table_rename(struct record *record, const char *name) {
-    size_t size = strnlen(name, PN_NAME_SIZE - 1);
-    while (size > 0 && size == PN_NAME_SIZE - 1 && ((unsigned char)name[size] & 0xc0) == 0x80) size--; /* whole letters */
+    size_t size = strnlen(name, PN_NAME_SIZE);
+    if (size == PN_NAME_SIZE) /* cut it, but not within a letter */
+        for (size--; size > 0 && ((unsigned char)name[size] & 0xc0) == 0x80;) size--;
     memcpy(record->name, name, size);
     memset(record->name + size, 0, PN_NAME_SIZE - size);
 }

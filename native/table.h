@@ -17,7 +17,7 @@
 
 enum record_state {
     RECORD_FREE = 0,    /* nobody's */
-    RECORD_CLAIMED = 1, /* being filled in; the claimer's pid stands in the high 24 bits of the word */
+    RECORD_CLAIMED = 1, /* being filled in */
     RECORD_ORDERED = 2, /* a spare was asked for, it does not exist yet */
     RECORD_IDLE = 3,    /* a spare that waits for its start */
     RECORD_READY = 4,   /* started, its first user line not yet reached */
@@ -34,14 +34,16 @@ enum record_flag {
     RECORD_CHILDLESS = 32,  /* left in order, and never had a child: nothing to sweep */
     RECORD_RUNNER = 64,     /* `procession run` itself */
     RECORD_PROCESS = 256,   /* a Process of the user's: counted in the family's figures */
-    RECORD_TERMINATED = 512 /* asked to end by its family (terminate, kill): not reported as a failure */
+    RECORD_TERMINATED = 512, /* asked to end by its family (terminate, kill): not reported as a failure */
+    RECORD_BURIED = 1024,    /* its parent has counted it and given back what it had: the record may be freed */
+    RECORD_LEFT_OVER = 2048, /* a sweep ended it: counted once */
 };
 
 enum record_wait { WAIT_NOTHING = 0, WAIT_JOIN = 1, WAIT_ANY = 2 };
 
 struct record {
-    word32 state;             /*   0  low 8 bits: record_state */
-    word32 generation;        /*   4  grows by one each time the slot is freed */
+    word32 state;             /*   0  low 8 bits: record_state; the rest: the claimer's pid while CLAIMED, else generation */
+    word32 generation;        /*   4  grows by one each time the slot is claimed */
     word32 pid;               /*   8  0 until known */
     word32 flags;             /*  12 */
     word64 start_time;        /*  16  /proc/PID/stat field 22 (clock ticks since boot) */
@@ -49,7 +51,7 @@ struct record {
     word32 parent_generation; /*  28 */
     word64 born;              /*  32  boot-time ns at start() */
     word32 status;            /*  40  as wait(2) gives it; valid with STATUS_KNOWN */
-    word32 zygote_pid;        /*  44  the helper that makes this member's children, 0 for none */
+    word32 keeper;            /*  44  pid of what holds its memory a moment longer (leave.h), 0 for none */
     word32 wait_kind;         /*  48  record_wait: what it waits for */
     word32 wait_slot;         /*  52  the member it waits for */
     word64 wait_since;        /*  56  boot-time ns */
@@ -76,7 +78,9 @@ struct member { /* a handle */
 int table_add(struct member *out, enum record_state state, uint32_t flags, struct member parent, const char *name);
 /* The record of a handle, or NULL when that member is gone. */
 struct record *table_get(struct member who);
-/* Give the slot back. Nothing happens if `who` is gone already. */
+/* Change the member's state. False, and nothing happens, when it is gone or EXITED, which is for ever. */
+bool table_enter(struct member who, enum record_state state);
+/* Give the slot back, in one store. Nothing happens if `who` is gone already. */
 void table_free(struct member who);
 /* Write who runs in the slot: pid and its start time. */
 void table_sit(struct record *record, pid_t pid, uint64_t start_time);

@@ -74,8 +74,8 @@ static PyObject *obituaries(PyObject *module, PyObject *unused) {
     uint64_t last = word_read(&commons->obituary_count);
     uint64_t first = last > OBITUARIES ? last - OBITUARIES + 1 : 1;
     for (uint64_t serial = first; list && serial <= last; serial++) {
-        struct obituary entry = commons->obituaries[(serial - 1) % OBITUARIES];
-        if (word_read(&commons->obituaries[(serial - 1) % OBITUARIES].serial) != serial) continue;
+        struct obituary entry;
+        if (!commons_read_obituary(serial, &entry)) continue;
         entry.name[PN_NAME_SIZE - 1] = 0;
         PyObject *name = PyUnicode_DecodeUTF8(entry.name, (Py_ssize_t)strlen(entry.name), "replace");
         PyObject *item = Py_BuildValue("(NIIIKI)", name, word_peek(&entry.pid), word_peek(&entry.status),
@@ -153,6 +153,7 @@ static PyObject *add(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "iIO&s", &state, &flags, member_from_py, &parent, &name) || need_commons() < 0)
         return NULL;
     int error = table_add(&who, (enum record_state)state, flags, parent, name);
+    if (error == -EAGAIN && kin_scavenge() > 0) error = table_add(&who, (enum record_state)state, flags, parent, name);
     return error ? raise_errno(error, "the family's process table is full") : member_to_py(who);
 }
 
@@ -175,11 +176,21 @@ static PyObject *start(PyObject *module, PyObject *args) {
     if (!record) Py_RETURN_FALSE;
     table_rename(record, name);
     word_poke(&record->born, (uint64_t)clock_boot());
-    word_poke(&record->flags, flags | RECORD_PROCESS);
-    word_publish(&record->state, RECORD_READY);
+    word_or(&record->flags, flags | RECORD_PROCESS); /* (what the family has noted meanwhile stays) */
+    if (!table_enter(who, RECORD_READY)) Py_RETURN_FALSE;
     word_add(&commons->started, 1);
     word_raise(&commons->most_alive, word_add(&commons->alive, 1) + 1);
     Py_RETURN_TRUE;
+}
+
+static PyObject *flag(PyObject *module, PyObject *args) {
+    struct member who;
+    unsigned flags;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&I", member_from_py, &who, &flags)) return NULL;
+    struct record *record = table_get(who);
+    if (record) word_or(&record->flags, flags);
+    Py_RETURN_NONE;
 }
 
 static PyObject *set_state(PyObject *module, PyObject *args) {
@@ -187,8 +198,7 @@ static PyObject *set_state(PyObject *module, PyObject *args) {
     int state;
     (void)module;
     if (!PyArg_ParseTuple(args, "O&i", member_from_py, &who, &state)) return NULL;
-    struct record *record = table_get(who);
-    if (record) word_publish(&record->state, (uint32_t)state);
+    table_enter(who, (enum record_state)state);
     Py_RETURN_NONE;
 }
 
@@ -298,6 +308,7 @@ PyMethodDef table_functions[] = {
     {"table_add", add, METH_VARARGS, "table_add(state, flags, parent, name): a new member's handle."},
     {"table_free", free_, METH_O, "Give a member's slot back."},
     {"table_start", start, METH_VARARGS, "table_start(member, flags, name): a user process's life begins."},
+    {"table_flag", flag, METH_VARARGS, "table_flag(member, flags): add flags."},
     {"table_state", set_state, METH_VARARGS, "table_state(member, state)"},
     {"table_rename", rename_, METH_VARARGS, "table_rename(member, name)"},
     {"table_waiting", (PyCFunction)(void (*)(void))waiting, METH_FASTCALL, "table_waiting(member, kind, other)"},

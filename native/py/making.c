@@ -5,6 +5,7 @@
 #include "../clone.h"
 #include "../commons.h"
 #include "../kin.h"
+#include "../leave.h"
 #include "../proc.h"
 #include "../reaper.h"
 #include "../self.h"
@@ -63,6 +64,17 @@ static PyObject *launch(PyObject *module, PyObject *args) {
     return pid < 0 ? raise_errno(pid, "starting a fresh interpreter (clone, execve)") : PyLong_FromLong(pid);
 }
 
+static PyObject *limit(PyObject *module, PyObject *args) {
+    unsigned long long soft, hard;
+    struct rlimit now;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KK", &soft, &hard)) return NULL;
+    struct rlimit wanted = {soft, hard};
+    if (getrlimit(RLIMIT_NPROC, &now) == 0 && (now.rlim_cur != soft || now.rlim_max != hard))
+        setrlimit(RLIMIT_NPROC, &wanted);
+    Py_RETURN_NONE;
+}
+
 static PyObject *read_world(PyObject *module, PyObject *alone) {
     struct world world;
     (void)module;
@@ -85,6 +97,7 @@ PyMethodDef making_functions[] = {
     {"clone_prepare", prepare, METH_NOARGS, "Once, before clone_sibling."},
     {"clone_sibling", sibling, METH_NOARGS, "os.fork(), but the child's parent is our parent."},
     {"launch", launch, METH_VARARGS, "launch(path, argv, envp, fds): exec a program as a child; its pid."},
+    {"limit_processes", limit, METH_VARARGS, "limit_processes(soft, hard): RLIMIT_NPROC, if it differs."},
     {"world_read", read_world, METH_O, "world_read(alone): umask, niceness, affinity, limits, as bytes."},
     {"world_take", take_world, METH_VARARGS, "world_take(wanted, mine): take on what differs."},
     {0},
@@ -145,9 +158,7 @@ static PyObject *settle(PyObject *module, PyObject *args) {
     int state;
     (void)module;
     if (!PyArg_ParseTuple(args, "O&i", member_from_py, &who, &state)) return NULL;
-    struct record *record = table_get(who);
-    if (record) self_settle(record, (enum record_state)state);
-    return PyBool_FromLong(record != NULL);
+    return PyBool_FromLong(self_settle(who, (enum record_state)state));
 }
 
 static PyObject *last_words(PyObject *module, PyObject *args) {
@@ -160,6 +171,14 @@ static PyObject *last_words(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *leave_(PyObject *module, PyObject *args) {
+    struct member who;
+    int code;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&i", member_from_py, &who, &code)) return NULL;
+    leave(who, code);
+}
+
 static PyObject *die_with(PyObject *module, PyObject *args) {
     int parent, sig;
     (void)module;
@@ -167,6 +186,12 @@ static PyObject *die_with(PyObject *module, PyObject *args) {
     int error = self_die_with(parent, sig);
     if (error && error != -ESRCH) return raise_errno(error, "prctl(PR_SET_PDEATHSIG)");
     return PyBool_FromLong(error == 0);
+}
+
+static PyObject *subreaper(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    int error = self_subreaper();
+    return error ? raise_errno(error, "prctl(PR_SET_CHILD_SUBREAPER)") : Py_NewRef(Py_None);
 }
 
 static PyObject *stat_(PyObject *module, PyObject *arg) {
@@ -191,7 +216,9 @@ PyMethodDef self_functions[] = {
     {"self_wear_cookie", wear, METH_O, "Show this member's cookie in /proc/self/environ."},
     {"self_settle", settle, METH_VARARGS, "self_settle(member, state): note who sits in the record."},
     {"self_last_words", last_words, METH_VARARGS, "self_last_words(member, status): before _exit."},
+    {"self_leave", leave_, METH_VARARGS, "self_leave(member, code): last words, and exit. Does not return."},
     {"self_die_with", die_with, METH_VARARGS, "self_die_with(parent, sig): False when the parent is gone."},
+    {"self_subreaper", subreaper, METH_NOARGS, "From now on, orphans below this process become its children."},
     {"proc_stat", stat_, METH_O, "proc_stat(pid): (state letter, parent, start time), or None."},
     {"proc_sched", sched, METH_O, "proc_sched(pid): ns run and ns ready of the main thread."},
     {0},
@@ -200,8 +227,9 @@ PyMethodDef self_functions[] = {
 static PyObject *pause_(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     Py_BEGIN_ALLOW_THREADS
-    reaper_pause();
+    reaper_halt();
     Py_END_ALLOW_THREADS
+    reaper_hold(); /* with the GIL: whoever else wants both has it first, too */
     Py_RETURN_NONE;
 }
 
@@ -211,10 +239,25 @@ static PyObject *resume(PyObject *module, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+static PyObject *restart(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    reaper_restart();
+    Py_RETURN_NONE;
+}
+
 static PyObject *forget(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     reaper_forget();
     Py_RETURN_NONE;
+}
+
+static PyObject *keepers(PyObject *module, PyObject *unused) {
+    pid_t pids[256];
+    (void)module, (void)unused;
+    int count = reaper_keepers(pids, 256);
+    PyObject *list = PyList_New(count);
+    for (int i = 0; list && i < count; i++) PyList_SET_ITEM(list, i, PyLong_FromLong(pids[i]));
+    return list;
 }
 
 static PyObject *rings(PyObject *module, PyObject *unused) {
@@ -225,7 +268,9 @@ static PyObject *rings(PyObject *module, PyObject *unused) {
 PyMethodDef reaper_functions[] = {
     {"reaper_pause", pause_, METH_NOARGS, "Before a fork: stop the thread."},
     {"reaper_resume", resume, METH_NOARGS, "In the parent after a fork."},
+    {"reaper_restart", restart, METH_NOARGS, "In the parent a moment later: start the thread again."},
     {"reaper_forget", forget, METH_NOARGS, "In the child after a fork."},
+    {"reaper_keepers", keepers, METH_NOARGS, "Pids of what holds the memory of children that have just left."},
     {"reaper_rings", rings, METH_NOARGS, "How often the thread woke."},
     {0},
 };

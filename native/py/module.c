@@ -16,6 +16,7 @@ static int add_constants(PyObject *module) {
         {"CHILDLESS", RECORD_CHILDLESS}, {"RUNNER", RECORD_RUNNER},       {"PROCESS", RECORD_PROCESS},
         {"TERMINATED", RECORD_TERMINATED}, {"WAIT_NOTHING", WAIT_NOTHING}, {"WAIT_JOIN", WAIT_JOIN},
         {"WAIT_ANY", WAIT_ANY},        {"INLINE_BYTES", 60000},           {"SLOTS", PN_SLOTS},
+        {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
         if (PyModule_AddIntConstant(module, constants[i].name, constants[i].value) < 0) return -1;
@@ -25,7 +26,8 @@ static int add_constants(PyObject *module) {
                 PyModule_AddObjectRef(module, "LEFT_OVER", left_over) < 0;
     Py_XDECREF(nobody_py);
     Py_XDECREF(left_over);
-    return error ? -1 : PyModule_AddStringConstant(module, "COOKIE", KIN_COOKIE);
+    if (error || PyModule_AddIntConstant(module, "COMMONS_LAYOUT", (long)commons_layout()) < 0) return -1;
+    return PyModule_AddStringConstant(module, "COOKIE", KIN_COOKIE);
 }
 
 static int exec(PyObject *module) {

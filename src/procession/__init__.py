@@ -4,6 +4,7 @@ The floors; each imports only from those below it:
 
     8  cli        the `procession` command: run, ps, tree
     7  observe    reads the process table and /proc; never writes
+    7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
     2  process    Process, its life cycle, zygote, reaper, family
     1  core       pickling, the child's __main__, processors, fork hooks

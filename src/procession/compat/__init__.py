@@ -1,32 +1,33 @@
 """Stand in for `multiprocessing`: ``install()`` makes unmodified programs run on procession.
 
-The package `multiprocessing` stays what it is; its public functions, its contexts and its default become ours, so that
-``from multiprocessing import Process`` anywhere afterwards is ours. `uninstall()` undoes it.
+The package `multiprocessing` stays what it is. Its class Process is derived from ours, and its default context and its
+contexts by start method become ours, so that every process is ours that a program starts, or that the standard library's
+own Pool, Manager and ProcessPoolExecutor make, whenever they were imported. `uninstall` undoes it.
+
+What differs from the standard library is in docs/differences.md.
 """
 
 from __future__ import annotations
 
 import multiprocessing
+import multiprocessing.forkserver
 from multiprocessing import context as mp_context
 from typing import Any
 
+from procession.compat.forkserver import ForkServer
+from procession.compat.stand_in import StandIn
 from procession.process import context
+from procession.process.process import Process
 
 __all__ = ["install", "installed", "uninstall"]
 
-_saved: dict[str, Any] = {}
-_saved_context: dict[str, Any] = {}
+#: What was replaced, in order: the module or object, the attribute, its former value (_ABSENT: it had none).
+_saved: list[tuple[Any, str, Any]] = []
+_ABSENT = object()
 
-
-class _StandIn(context.DefaultContext):
-    """Our default context under the standard library's list of start methods; its "forkserver" is our zygote."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._default_context = context.CONTEXTS["forkserver"]
-
-    def get_all_start_methods(self) -> list[str]:
-        return ["fork", "spawn", "forkserver"]
+#: Names of `multiprocessing` whose meaning differs between their context and ours.
+_FUNCTIONS = ("cpu_count", "set_forkserver_preload")
+_METHODS = {"Fork": "fork", "Spawn": "spawn", "ForkServer": "forkserver"}
 
 
 def installed() -> bool:
@@ -35,25 +36,51 @@ def installed() -> bool:
 
 
 def install() -> None:
-    """Make `multiprocessing` ours in this process and in all that it starts. May be called again."""
+    """Make `multiprocessing` ours in this process and in all that it starts. May be called again.
+
+    What was imported before is ours too, except for the contexts that `get_context` gave out. A start method that was
+    set before stays set.
+    """
     if _saved:
         return
-    stand_in = _StandIn()
-    for name in dir(multiprocessing):
-        ours = getattr(stand_in, name, None)
-        if not name.startswith("_") and ours is not None and name not in ("context", "process", "reducer"):
-            _saved[name] = getattr(multiprocessing, name)
-            setattr(multiprocessing, name, ours)
-    for name, value in (("_default_context", stand_in), ("_concrete_contexts", context.CONTEXTS)):
-        _saved_context[name] = getattr(mp_context, name)
-        setattr(mp_context, name, value)
+    default: Any = mp_context._default_context
+    chosen = default.get_start_method(allow_none=True)
+    _replace(mp_context, "_concrete_contexts", {**context.CONTEXTS})
+    for name, method in _METHODS.items():
+        _replace(mp_context, f"{name}Context", type(context.CONTEXTS[method]))
+        _replace(mp_context, f"{name}Process", context.CONTEXTS[method].Process)
+    # The class stays, since programs have derived from it; but it is derived from ours now.
+    for name in ("_Popen", "_after_fork"):
+        _replace(mp_context.Process, name, staticmethod(getattr(Process, name)))
+    _replace(mp_context.Process, "__bases__", (Process,))
+    # The object stays, since its methods have been handed out: as multiprocessing.Pool, as pool.get_context, ...
+    _replace(default, "__class__", StandIn)
+    _replace(default, "_default_context", context.CONTEXTS["forkserver"])
+    for name in _FUNCTIONS:
+        _replace(multiprocessing, name, getattr(default, name))
+    _replace_forkserver()
+    if chosen is not None and default.get_start_method(allow_none=True) is None:
+        default.set_start_method(chosen)
+
+
+def _replace_forkserver() -> None:
+    server = ForkServer()
+    _replace(multiprocessing.forkserver, "_forkserver", server)
+    for name in ("ensure_running", "set_forkserver_preload"):
+        _replace(multiprocessing.forkserver, name, getattr(server, name))
+
+
+def _replace(owner: Any, name: str, value: Any) -> None:
+    before = vars(owner).get(name, getattr(owner, name, _ABSENT))  # the descriptor, where it is one
+    _saved.append((owner, name, before))
+    setattr(owner, name, value)
 
 
 def uninstall() -> None:
-    """Give `multiprocessing` back what was its own."""
-    for name, value in _saved.items():
-        setattr(multiprocessing, name, value)
-    for name, value in _saved_context.items():
-        setattr(mp_context, name, value)
-    _saved.clear()
-    _saved_context.clear()
+    """Give `multiprocessing` back what was its own. Processes that were started stay what they are."""
+    while _saved:
+        owner, name, value = _saved.pop()
+        if value is _ABSENT:
+            delattr(owner, name)
+        else:
+            setattr(owner, name, value)

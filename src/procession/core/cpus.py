@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import os
-from pathlib import Path
 
 __all__ = ["cpu_count"]
 
@@ -27,30 +26,36 @@ def _quota() -> float | None:
     return min(found, default=None)
 
 
-def _groups() -> list[Path]:
+def _groups() -> list[str]:
     """The folders of our control groups and of those above them, in both versions of cgroups."""
-    folders: list[Path] = []
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        with open("/proc/self/cgroup") as file:
+            lines = file.read().splitlines()
     except OSError:
-        return folders
+        return []
+    folders: list[str] = []
     for line in lines:
         _, controllers, path = line.split(":", 2)
         if controllers not in ("", "cpu", "cpu,cpuacct", "cpuacct,cpu"):
             continue
-        root = Path("/sys/fs/cgroup", controllers)
-        group = root / path.lstrip("/")
+        root = os.path.join("/sys/fs/cgroup", controllers)
+        parts = [part for part in path.split("/") if part]
         # Inside a container the path may be the host's: then only the root is ours to see.
-        folders += [group, *group.parents[: len(group.parts) - len(root.parts)], root]
+        folders += [os.path.join(root, *parts[:depth]) for depth in range(len(parts), -1, -1)]
     return folders
 
 
-def _quota_of(folder: Path) -> float | None:
+def _quota_of(folder: str) -> float | None:
     for names in (["cpu.max"], ["cpu.cfs_quota_us", "cpu.cfs_period_us"]):
-        try:
-            fields = " ".join((folder / name).read_text() for name in names).split()
-        except OSError:
-            continue
+        fields = " ".join(_read(os.path.join(folder, name)) for name in names).split()
         if len(fields) == 2 and fields[0] not in ("max", "-1"):
             return int(fields[0]) / int(fields[1])
     return None
+
+
+def _read(path: str) -> str:
+    try:
+        with open(path) as file:
+            return file.read()
+    except OSError:
+        return ""

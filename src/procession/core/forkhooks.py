@@ -7,7 +7,11 @@ in the child: nothing of the parent's children is the child's; the child gets a 
 from __future__ import annotations
 
 import os
+import posix
+from _thread import get_ident
 from collections.abc import Callable
+from functools import wraps
+from typing import Any
 
 from procession import _native
 
@@ -16,6 +20,8 @@ __all__ = ["after_in_child", "install"]
 _children: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
 _after: list[Callable[[], None]] = []
+_asleep = False
+_forking: set[int] = set()  # threads inside our os.fork()
 
 
 def after_in_child(function: Callable[[], None]) -> Callable[[], None]:
@@ -30,24 +36,64 @@ def around(before: Callable[[], None], after: Callable[[], None]) -> None:
     _after.append(after)
 
 
+def sleep(asleep: bool) -> None:
+    """In a zygote the hooks have nothing to do: its clones are no forks of the user's."""
+    global _asleep
+    _asleep = asleep
+
+
 def _pause() -> None:
+    if _asleep:
+        return
     for function in _before:
         function()
     _native.reaper_pause()
 
 
 def _resume() -> None:
+    if _asleep:
+        return
     _native.reaper_resume()
+    if get_ident() not in _forking:
+        _restart()
+
+
+def _restart() -> None:
+    _native.reaper_restart()
     for function in _after:
         function()
 
 
 def _forget() -> None:
+    if _asleep:
+        return
+    _forking.clear()
     _native.reaper_forget()
     for function in _children:
         function()
 
 
+def _wrap(name: str) -> None:
+    """Restart the threads once `os.NAME` is through: some Pythons (3.13.0) call the hooks before they count the threads, and
+    would warn of a fork with threads."""
+    original = getattr(os, name)
+
+    @wraps(original)
+    def fork() -> Any:
+        me = get_ident()
+        _forking.add(me)
+        try:
+            return original()
+        finally:
+            _forking.discard(me)
+            _restart()
+
+    setattr(os, name, fork)
+    setattr(posix, name, fork)  # where pickle looks for it
+
+
 def install() -> None:
     """Register the hooks. Called once, when the package is imported."""
+    _wrap("fork")
+    _wrap("forkpty")
     os.register_at_fork(before=_pause, after_in_parent=_resume, after_in_child=_forget)

@@ -10,14 +10,14 @@ not there, it is taken from the script itself, once:
 
 from __future__ import annotations
 
-import ast
 import sys
 import types
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import ast
 
 __all__ = ["describe_main", "fresh_main"]
-
-_FURNITURE = {"__path__", "__wrapped__", "__bases__", "__class__", "__spec__", "__signature__", "__test__"}
 
 
 def describe_main() -> dict[str, str]:
@@ -63,47 +63,83 @@ def fresh_main(facts: dict[str, str]) -> types.ModuleType:
 
 
 def _fill(main: _Main) -> None:
+    import ast
+
     facts: dict[str, str] = main.__dict__["__procession_main__"]
-    source = _source(facts)
-    if source is None:
+    source, code = _program(facts)
+    tree = None if source is None else ast.parse(source)
+    if tree is None and code is None:
         return
-    tree = ast.parse(source)
-    if _guarded(tree):
+    if _guarded(tree) if tree is not None else _guarded_code(code):
         found = _run_guarded(facts)
-    else:
+    elif tree is not None:
         found = _run_definitions(tree, facts)
+    else:
+        return  # compiled, and without a guard: what defines cannot be told from what does something
     for name, value in found.items():
         if name not in main.__dict__:
             main.__dict__[name] = value
 
 
-def _source(facts: dict[str, str]) -> str | None:
+def _program(facts: dict[str, str]) -> tuple[str | None, types.CodeType | None]:
+    """Source and code of the script, as far as they are there: it may be compiled, in an archive, or without a suffix."""
     from importlib.util import find_spec
 
-    path = facts.get("file")
-    if "name" in facts and not path:
-        spec = find_spec(facts["name"])
-        path = spec.origin if spec else None
+    path = facts.get("file", "")
     try:
-        with open(path or "", encoding="utf-8") as file:
-            return file.read()
-    except (OSError, UnicodeDecodeError):
-        return None
+        if _is_module(facts):
+            spec = find_spec(facts["name"])
+        else:
+            spec = _spec_beside(path)
+        if spec is not None and spec.loader is not None:
+            loader: Any = spec.loader
+            return loader.get_source(spec.name), loader.get_code(spec.name)
+        with open(path, encoding="utf-8") as file:
+            return file.read(), None
+    except (OSError, ImportError, UnicodeDecodeError, SyntaxError):
+        return None, None
+
+
+def _is_module(facts: dict[str, str]) -> bool:
+    """Whether it was started by its module's name; a folder or an archive that is run has "__main__"."""
+    return facts.get("name", "__main__") != "__main__"
+
+
+def _spec_beside(path: str) -> Any:
+    """The spec of the script as a module of the folder or archive that it lies in."""
+    import os.path
+    import pkgutil
+
+    folder, name = os.path.split(path)
+    stem, suffix = os.path.splitext(name)
+    finder: Any = pkgutil.get_importer(folder or os.curdir)
+    spec = finder.find_spec(stem) if finder is not None and suffix in (".py", ".pyc") else None
+    return spec if spec is not None and spec.origin and os.path.basename(spec.origin) == name else None
 
 
 def _guarded(tree: ast.Module) -> bool:
+    import ast
+
     return any(isinstance(node, ast.If) and "__name__" in ast.dump(node.test) for node in tree.body)
 
 
+def _guarded_code(code: types.CodeType | None) -> bool:
+    return code is not None and "__name__" in code.co_names and "__main__" in code.co_consts
+
+
 def _run_guarded(facts: dict[str, str]) -> dict[str, Any]:
+    import os.path
     import runpy
 
-    if "name" in facts:
+    if _is_module(facts):
         return runpy.run_module(facts["name"], run_name="__mp_main__", alter_sys=False)
-    return runpy.run_path(facts["file"], run_name="__mp_main__")
+    path = facts["file"]
+    return runpy.run_path(path if os.path.exists(path) else os.path.dirname(path), run_name="__mp_main__")
 
 
 def _run_definitions(tree: ast.Module, facts: dict[str, str]) -> dict[str, Any]:
+    import ast
+
     kept = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
     tree.body = [node for node in tree.body if isinstance(node, kept)]
     space: dict[str, Any] = {"__name__": "__main__", "__file__": facts.get("file"), "__builtins__": __builtins__}

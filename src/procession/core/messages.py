@@ -6,7 +6,7 @@ import struct
 
 from procession import _native
 
-__all__ = ["pack", "receive"]
+__all__ = ["pack", "receive", "unpack"]
 
 _INLINE, _ARENA = b"I", b"A"
 _PLACE = struct.Struct("=QQ")
@@ -26,6 +26,11 @@ def receive(sock: int) -> tuple[bytes, list[int]]:
         message, fds = _native.channel_receive(sock)
     except ConnectionError:
         return b"", []
+    return unpack(message), fds
+
+
+def unpack(message: bytes) -> bytes:
+    """Undo `pack`."""
     if message[:1] == _ARENA:
-        return _native.arena_fetch(*_PLACE.unpack(message[1:])), fds
-    return message[1:], fds
+        return _native.arena_fetch(*_PLACE.unpack(message[1:]))
+    return message[1:]

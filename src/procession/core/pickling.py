@@ -9,11 +9,15 @@ from __future__ import annotations
 import io
 import pickle
 import sys
+import types
 from collections import ChainMap
+from multiprocessing.context import get_spawning_popen  # type: ignore[attr-defined]
 from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import cloudpickle
+
+from procession.core.tracker import Tracker
 
 __all__ = ["dumps", "first_unpicklable", "loads"]
 
@@ -37,17 +41,30 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Remembers in `definitions` the classes and functions of ``__main__`` that it meets."""
 
     def __init__(self, file: io.BytesIO) -> None:
-        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
+        # Before the base class's: C looks the table up there, once.
         self.dispatch_table = ChainMap(ForkingPickler._extra_reducers, self.dispatch_table)  # type: ignore[attr-defined]
+        super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self.definitions: dict[str, Any] = {}
+        self.modules: set[str] = set()
+        synchronize = sys.modules.get("multiprocessing.synchronize")
+        self._semaphore: Any = synchronize.SemLock if synchronize is not None else ()
         main = sys.modules.get("__main__")
         self._main = main
         if main is not None:
             self.globals_ref[id(main.__dict__)] = _MainGlobals(__name__="__main__")
 
     def reducer_override(self, obj: Any) -> Any:
+        if isinstance(obj, self._semaphore):
+            # Its name in the system goes with the parent's last reference, perhaps our caller's: keep it for the child.
+            popen = get_spawning_popen()
+            if popen is not None:
+                popen._kept.append(obj)
         if obj is self._main:
             return _refer_main, ()
+        if isinstance(obj, types.ModuleType):
+            self.modules.add(obj.__name__)
+        elif isinstance(obj, (type, types.FunctionType, types.BuiltinFunctionType)):
+            self.modules.add(obj.__module__)
         if getattr(obj, "__module__", None) == "__main__" and (isinstance(obj, type) or hasattr(obj, "__code__")):
             name = getattr(obj, "__qualname__", "")
             if name.isidentifier() and getattr(self._main, name, None) is obj:
@@ -55,18 +72,20 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         return super().reducer_override(obj)
 
 
-def dumps(obj: Any) -> bytes:
-    """Pickle `obj` for a child."""
+def dumps(obj: Any, modules: set[str] | None = None) -> bytes:
+    """Pickle `obj` for a child. The names of the modules that the child will need are added to `modules`."""
     file = io.BytesIO()
     pickler = _Pickler(file)
-    # The list is pickled in order: by the time its second element is reached, the first has filled it.
-    pickler.dump([obj, pickler.definitions])
+    # The list is pickled in order: by the time the definitions are reached, `obj` has filled them.
+    pickler.dump([Tracker(), obj, pickler.definitions])
+    if modules is not None:
+        modules |= pickler.modules
     return file.getvalue()
 
 
 def loads(data: bytes) -> Any:
     """Undo `dumps`, in the child."""
-    obj, definitions = pickle.loads(data)
+    _, obj, definitions = pickle.loads(data)
     space = _main_globals()
     for name, value in definitions.items():
         space.setdefault(name, value)

@@ -52,6 +52,7 @@ class _Caller:
             with self._lock:
                 if self._stop or not self._pending or self._bell is None:
                     self._thread = None
+                    self._close_bell()
                     return
                 bell = self._bell[0]
                 fds = [bell, *self._pending]
@@ -64,6 +65,8 @@ class _Caller:
     def _call(self, fd: int) -> None:
         with self._lock:
             process, functions = self._pending.pop(fd)
+        if (popen := process._popen) is not None:
+            popen.wait()  # it has ended; the reaper may be about to note how
         for function in functions:
             try:
                 function(process)
@@ -89,10 +92,14 @@ class _Caller:
             if self._pending:
                 self._ensure_thread()
 
-    def forget(self) -> None:
+    def _close_bell(self) -> None:
         if self._bell is not None:
             os.close(self._bell[0])
             os.close(self._bell[1])
+        self._bell = None
+
+    def forget(self) -> None:
+        self._close_bell()
         self.__init__()  # type: ignore[misc]
 
 

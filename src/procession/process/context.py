@@ -162,3 +162,8 @@ class DefaultContext(_Context):
 
 
 default_context = DefaultContext()
+
+
+def force_start_method(method: str) -> None:
+    """In a child: make `method` its default, whatever was set or used before."""
+    default_context._actual_context = CONTEXTS[method]

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-from multiprocessing import spawn
 
 from procession import _native
 
 __all__ = ["open_standard_fds", "run_function"]
-
-#: Where a helper finds its descriptors.
-CONTROL_FD, COMMONS_FD, PARENT_FD = 3, 4, 5
 
 _CODE = "import sys; sys.path[:] = {path!r}; from {module} import {function}; {function}()"
 
@@ -36,11 +31,15 @@ def run_function(module: str, function: str, control: int, parent_pidfd: int) ->
     It gets our standard streams, the control socket as descriptor 3, the commons as 4, our pidfd as 5. Takes about 1 ms
     (vfork and exec: the size of this process does not matter). Raises OSError.
     """
+    import subprocess
+    from multiprocessing import spawn
+
     executable = os.fsencode(spawn.get_executable() or sys.executable)
     path = [p if p else os.getcwd() for p in sys.path if isinstance(p, str)]
     code = _CODE.format(path=path, module=module, function=function)
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]
     argv = [executable, *map(os.fsencode, flags), b"-c", os.fsencode(code)]
-    env = [key + b"=" + value for key, value in os.environb.items()]
+    env = [key + b"=" + value for key, value in os.environb.items() if key != b"LD_BIND_NOW"]
+    env.append(b"LD_BIND_NOW=1")  # bind every symbol once, in the helper, and not anew in each child
     fds = [*open_standard_fds(), control, _native.commons_fd(), parent_pidfd]
     return _native.launch(executable, argv, env, fds)

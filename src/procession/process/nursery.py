@@ -8,22 +8,31 @@ from __future__ import annotations
 
 import os
 import pickle
+import signal
 import threading
 from collections import deque
-from typing import Any
+from typing import Any, NamedTuple
 
 from procession import _native
 from procession.core import forkhooks, main_module, messages
 from procession.errors import StartError
-from procession.process import launch, world
+from procession.process import launch, lessons, world
 from procession.process.family import family
 
 __all__ = ["Nursery", "nursery"]
 
-#: How many spares stand ready. Two cores keep up with three; each costs about 2 MiB of memory of its own.
-SPARES = 3
+#: How many spares stand ready; each costs about 2 MiB of memory of its own. More are ordered when only LEAST are left, so
+#: that most starts find both cores free of the zygote's work.
+SPARES, LEAST = 4, 1
 #: Launches in a row that may fail before start() gives up.
 _ATTEMPTS = 3
+
+
+class Spare(NamedTuple):
+    """One that was ordered, and what the zygote had been told by then."""
+
+    child: _native.Child
+    told: world.Baseline
 
 
 class Nursery:
@@ -33,14 +42,14 @@ class Nursery:
         self._lock = threading.Lock()
         self._control = -1
         self._zygote: _native.Child | None = None
-        self._spares: deque[_native.Child] = deque()
-        self.preload: list[str] = []
-        self.told: world.Baseline | None = None
+        self._spares: deque[Spare] = deque()
+        self._told: world.Baseline | None = None  # what the zygote knows, and the spares ordered from now on
+        self._lessons = lessons.Lessons()
 
     # --- for Popen ---
 
-    def take(self) -> _native.Child:
-        """Return a living spare, which is then the caller's. Raises OSError when none can be made.
+    def take(self) -> Spare:
+        """Return a living spare, which is then the caller's, and what it knows. Raises OSError when none can be made.
 
         Waits for as long as the zygote takes to make one: nothing when one stands ready, some 50 ms the first time.
         """
@@ -54,19 +63,21 @@ class Nursery:
                     return spare
             raise StartError(11, f"the zygote could not make a process ({_ATTEMPTS} tries)")
 
-    def _next(self) -> _native.Child | None:
+    def _next(self) -> Spare | None:
         """The next spare that turns out to be alive; None when the zygote died."""
         while True:
             if not self._spares and not self._order():
                 return None
             spare = self._spares.popleft()
-            if spare.hello() and not spare.exited:
+            if spare.child.hello() and not spare.child.exited:
                 return spare
             if self._zygote is not None and self._zygote.poll():
                 return None
 
     def refill(self) -> None:
         """Order what is missing. What cannot be ordered now is tried again at the next start."""
+        if len(self._spares) > LEAST:
+            return
         with self._lock:
             try:
                 while len(self._spares) < SPARES and self._zygote is not None and self._order():
@@ -84,9 +95,10 @@ class Nursery:
 
     def _order(self) -> bool:
         """Ask the zygote for one more. False when it is dead."""
+        assert self._told is not None
         member = _native.table_add(_native.ORDERED, 0, family.me, "spare")
         try:
-            self._spares.append(_native.Child.order(self._control, member))
+            self._spares.append(Spare(_native.Child.order(self._control, member), self._told))
         except OSError as error:
             _native.table_free(member)
             if isinstance(error, (BrokenPipeError, ConnectionError)):
@@ -98,14 +110,16 @@ class Nursery:
     # --- the zygote ---
 
     def _launch(self) -> None:
+        if self._zygote is not None and self._zygote.status == lessons.REFUSED << 8:
+            self._lessons.refuse()
         self._forget_zygote()
         ours, theirs = _native.channel_pair()
         member = _native.NOBODY
         try:
             member = _native.table_add(_native.CLAIMED + 1, _native.ZYGOTE, family.me, "zygote")
-            self.told = world.baseline()
-            pid, self._zygote = launch_helper("procession.process.zygote", "main", theirs, member)
-            send_boot(ours, self._boot(member))
+            self._told = world.baseline()
+            _, self._zygote = launch_helper("procession.process.zygote", "main", theirs, member)
+            send_boot(ours, boot_message(member, self._told, self._lessons.all()))
         except BaseException:
             os.close(ours)
             _native.table_free(member)
@@ -115,9 +129,6 @@ class Nursery:
             os.close(theirs)
         self._control = ours
 
-    def _boot(self, member: int) -> dict[str, Any]:
-        return boot_message(member, self.told or world.baseline(), self.preload)
-
     def _forget_zygote(self) -> None:
         if self._control >= 0:
             os.close(self._control)
@@ -125,28 +136,68 @@ class Nursery:
         self._zygote = None
 
     def change_preload(self, names: list[str]) -> None:
-        """Use these modules from the next zygote on; the present one is let go."""
+        """Import these modules in the zygote. The present one is let go."""
         with self._lock:
-            if names != self.preload:
-                self.preload = names
-                self._spares.clear()
-                self._forget_zygote()
+            if self._lessons.demand(names):
+                self._dismiss()
+
+    def preload(self) -> list[str]:
+        """What the zygote imports ahead."""
+        return self._lessons.all()
+
+    def learn(self, modules: set[str]) -> None:
+        """The next child will need these modules: let the zygote import them, so that this child and those after it have them.
+        Does not wait for it."""
+        with self._lock:
+            new, stale = self._lessons.learn(modules)
+            if stale:
+                self._dismiss()
+            elif new and self._zygote is not None:
+                self._teach(new)
+
+    def _teach(self, names: list[str]) -> None:
+        for spare in self._spares:  # they do not have them
+            spare.child.signal(signal.SIGKILL)
+        self._spares.clear()
+        self._told = world.baseline()
+        try:
+            lesson = messages.pack(pickle.dumps((names, self._told)), self._zygote.member if self._zygote else 0)
+            _native.channel_send(self._control, lesson, [])
+        except ConnectionError:
+            self._forget_zygote()
+
+    def stop(self) -> None:
+        """End the zygote and its spares. The next start launches another."""
+        with self._lock:
+            self._dismiss()
+
+    def _dismiss(self) -> None:
+        """Killing them loses nothing, and a zygote that is only let go waits for our own end."""
+        spares, zygote = [*self._spares], self._zygote
+        self._spares.clear()
+        self._forget_zygote()
+        if zygote is not None:
+            zygote.signal(signal.SIGKILL)
+            zygote.wait()
+        for spare in spares:
+            if spare.child.hello():  # 0: it was never made
+                spare.child.signal(signal.SIGKILL)
+                spare.child.wait()
 
     def forget_in_fork(self) -> None:
         """The parent's zygote and spares are not ours."""
         if self._control >= 0:
             os.close(self._control)
-        preload = self.preload
+        known = self._lessons
         self.__init__()  # type: ignore[misc]
-        self.preload = preload
+        self._lessons = known
 
     def helpers(self) -> set[int]:
-        """Pids of our zygote and of our idle spares."""
-        with self._lock:
-            found = {spare.pid for spare in self._spares}
-            if self._zygote is not None:
-                found.add(self._zygote.pid)
-        return found - {0}
+        """Pids of our zygote and of our idle spares, as far as we have heard of them. Takes no lock: a handler of SIGCHLD
+        may ask in the middle of a start."""
+        zygote = self._zygote
+        found = {spare.child.pid for spare in tuple(self._spares)}
+        return (found | {zygote.pid if zygote is not None else 0}) - {0}
 
 
 def boot_message(member: int, told: world.Baseline, preload: list[str]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from procession import _native
 from procession.core import fds, messages
 from procession.errors import StartError, UnpicklableError
-from procession.process import streams, world
+from procession.process import oswait, streams, world
 from procession.process.family import family
 from procession.process.nursery import boot_message, launch_helper, nursery, send_boot
 
@@ -36,9 +36,11 @@ class Popen:
         util._flush_std_streams()  # type: ignore[attr-defined]
         self._fds: list[int] = []
         self._kept: list[Any] = []
+        self._modules: set[str] = set()
         self.returncode: int | None = None
         self._child = self._start(process)
         self.pid = self._child.pid
+        oswait.note(self)
 
     def _start(self, process: Process) -> _native.Child:
         raise NotImplementedError
@@ -90,6 +92,11 @@ class Popen:
         self._kept.clear()
 
 
+def _flags(process: Process) -> int:
+    """What the process's record says of it."""
+    return (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
+
+
 def _exit_code(status: int | None) -> int | None:
     return None if status is None else os.waitstatus_to_exitcode(status)
 
@@ -110,7 +117,7 @@ class _MessagePopen(Popen):
 
         mp_context.set_spawning_popen(self)  # type: ignore[attr-defined]
         try:
-            return pickling.dumps(process)
+            return pickling.dumps(process, self._modules)
         except Exception as error:
             raise self._unpicklable(process, error) from error
         finally:
@@ -128,14 +135,9 @@ class _MessagePopen(Popen):
                  member: int) -> tuple[bytes, list[int]]:
         given = sum(1 << fd for fd, theirs in enumerate(standard) if theirs >= 0)
         around = tuple(world.current(told))
-        start: tuple[Any, ...] = (around, payload, os.getpid(), given, process.detached, process.name)
+        start: tuple[Any, ...] = (around, payload, os.getpid(), given, _flags(process), process.name)
         message = messages.pack(pickle.dumps(start), member)
         return message, [fd for fd in standard if fd >= 0] + self._fds
-
-    def _hand_over(self, process: Process, child: _native.Child, message: bytes, fds: list[int]) -> None:
-        flags = (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
-        _native.table_start(child.member, flags, process.name)
-        child.hand_over(message, fds)
 
 
 class ZygotePopen(_MessagePopen):
@@ -144,11 +146,13 @@ class ZygotePopen(_MessagePopen):
     method = "zygote"
 
     def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+        nursery.learn(self._modules)
         while True:
-            child = nursery.take()
-            message, fds = self._message(process, payload, standard, nursery.told, child.member)
+            child, told = nursery.take()
+            message, fds = self._message(process, payload, standard, told, child.member)
             try:
-                self._hand_over(process, child, message, fds)
+                _native.table_flag(child.member, _flags(process))  # before anybody can take it for an orphan
+                child.hand_over(message, fds)
             except (BrokenPipeError, ConnectionError):
                 continue  # it was killed while it waited: take the next
             nursery.refill()
@@ -165,13 +169,11 @@ class SpawnPopen(_MessagePopen):
         ours, theirs = _native.channel_pair()
         member = _native.NOBODY
         try:
-            member = _native.table_add(_native.ORDERED, 0, family.me, process.name)
+            member = _native.table_add(_native.ORDERED, _flags(process), family.me, process.name)
             _, child = launch_helper("procession.process.spare", "spawned", theirs, member)
             told = world.baseline()
             send_boot(ours, boot_message(member, told, []))
             message, fds = self._message(process, payload, standard, told, member)
-            flags = (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
-            _native.table_start(member, flags, process.name)
             _native.channel_send(ours, message, fds)
         except BaseException:
             _native.table_free(member)
@@ -192,8 +194,7 @@ class ForkPopen(Popen):
 
     def _start(self, process: Process) -> _native.Child:
         family.ensure()
-        flags = (_native.DAEMON if process.daemon else 0) | (_native.DETACHED if process.detached else 0)
-        member = _native.table_add(_native.ORDERED, 0, family.me, process.name)
+        member = _native.table_add(_native.ORDERED, _flags(process), family.me, process.name)
         parent, parent_pidfd = os.getpid(), os.pidfd_open(os.getpid())
         with streams.standard_streams(process._stdin) as standard:
             try:
@@ -206,7 +207,6 @@ class ForkPopen(Popen):
                     os.close(parent_pidfd)
             if pid == 0:
                 _forked(process, member, parent, parent_pidfd, standard)
-        _native.table_start(member, flags, process.name)
         return _native.Child.adopt(pid, -1, member)
 
 
@@ -215,21 +215,32 @@ def _forked(process: Process, member: int, parent: int, parent_pidfd: int, stand
     code = 1
     try:
         _native.table_free(family.me)  # the record that every os.fork() makes: this child has a better one
+        _native.table_start(member, _flags(process), process.name)
         _native.self_settle(member, _native.RUNNING)
         family.become(member)
         if process.detached:
             os.setsid()
         elif not _native.self_die_with(parent, signal.SIGKILL):
             os._exit(1)
+        _fresh_signals()
         if process._stdin is not None:
             os.dup2(standard[0], 0)
             sys.stdin = open(0, closefd=False)
         else:
             util._close_stdin()  # type: ignore[attr-defined]
         code = process._bootstrap(parent_pidfd)
-        _native.self_last_words(member, (code & 0xFF) << 8)
+        _native.self_leave(member, code & 0xFF)
     finally:
         os._exit(code & 0xFF)
+
+
+def _fresh_signals() -> None:
+    """Give up the parent's handlers and its mask. What it ignores stays ignored, as in a program that is executed."""
+    signal.set_wakeup_fd(-1)
+    for number in signal.valid_signals():
+        if callable(signal.getsignal(number)):
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])
 
 
 POPEN: dict[str, Callable[[Process], Popen]] = {"zygote": ZygotePopen, "spawn": SpawnPopen, "fork": ForkPopen}

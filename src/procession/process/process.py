@@ -7,9 +7,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
-from multiprocessing import context as mp_context
 from multiprocessing import process as mp_process
-from multiprocessing import util
 from typing import Any, NamedTuple
 
 from procession import _native
@@ -268,6 +266,8 @@ class Process(mp_process.BaseProcess):
 
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
         """The child's whole life; returns its exit code. (BaseProcess has the same steps; see docs/differences.md.)"""
+        from multiprocessing import util  # (its import takes as long as all of procession's own)
+
         code = 1
         try:
             self._enter(parent_sentinel)
@@ -291,8 +291,12 @@ class Process(mp_process.BaseProcess):
 
     def _enter(self, parent_sentinel: int | None) -> None:
         """Become the current process of this program."""
+        from multiprocessing import util
+
         if self._start_method is not None:
-            mp_context._force_start_method(self._start_method)  # type: ignore[attr-defined]
+            from procession.process.context import force_start_method
+
+            force_start_method(self._start_method)
         mp_process._process_counter = itertools.count(1)  # type: ignore[attr-defined]
         mp_process._children = set()  # type: ignore[attr-defined]
         old = mp_process._current_process  # type: ignore[attr-defined]
@@ -308,10 +312,15 @@ class Process(mp_process.BaseProcess):
             del old  # only now: its finalizers must not run before the fork handlers
         util.info("child process calling self.run()")
 
-    def _rehearse(self) -> None:
-        """Touch what a start will touch, and change nothing."""
+    def _rehearse(self, parent_sentinel: int) -> None:
+        """What `_bootstrap` does, as far as it can be done again."""
+        from multiprocessing import util
+
+        self._enter(parent_sentinel)
         self.run()
-        repr(self)
+        util._exit_function()  # type: ignore[attr-defined]
+        util._exiting = False  # type: ignore[attr-defined]
+        util.info("process exiting with exitcode %d", 0)
         util._flush_std_streams()  # type: ignore[attr-defined]
 
 

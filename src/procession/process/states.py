@@ -11,13 +11,16 @@ from procession.process.process import Times
 __all__ = ["of_process", "own_times", "times_of"]
 
 _SECOND = 1e9
+#: The kernel's tick, in seconds: what its coarse clock counts in.
+_TICK = time.clock_getres(6)  # CLOCK_MONOTONIC_COARSE, which `time` has no name for
 
 
 def of_process(pid: int) -> str:
     """ "running", "ready", "blocked", "stopped" or "exited", for a process of any program.
 
     /proc says R both for a process on a processor and for one that waits for its turn. The two differ in that only the
-    former's CPU clock moves (clock_getcpuclockid(3)): two looks at it tell them apart.
+    former's CPU clock moves (clock_getcpuclockid(3)). Others see it move at each tick: telling the two apart takes up to
+    one, 1 to 10 ms; what neither runs nor is ready is told at once.
     """
     stat = _native.proc_stat(pid)
     if stat is None or stat[0] in "ZX":
@@ -47,9 +50,14 @@ def _clock_moves(pid: int) -> bool:
     clock = (~pid << 3) | 2  # the kernel's name for the CPU clock of a whole process
     try:
         before = time.clock_gettime_ns(clock)
-        return any(time.clock_gettime_ns(clock) > before for _ in range(3))
+        deadline = time.monotonic() + 1.25 * _TICK
+        while time.monotonic() < deadline:
+            time.sleep(_TICK / 8)
+            if time.clock_gettime_ns(clock) > before:
+                return True
     except OSError:
-        return False
+        pass
+    return False
 
 
 def times_of(child: _native.Child) -> Times:

@@ -65,7 +65,10 @@ def _collect(waiting: dict[int, Any], done: set[Any], timeout: float | None, ret
         ready = poller.poll(None if left is None else left * 1000)
         for fd, _ in ready:
             poller.unregister(fd)
-            done.add(waiting.pop(fd))
+            thing = waiting.pop(fd)
+            if isinstance(thing, Process):
+                thing.join()  # it has ended; the reaper may be about to note how
+            done.add(thing)
         if return_when == FIRST_COMPLETED and done:
             return
         if return_when == FIRST_EXCEPTION and any(isinstance(d, Process) and d.exitcode != 0 for d in done):

@@ -10,13 +10,16 @@ import gc
 import os
 import sys
 import threading
-import warnings
 from multiprocessing import util
 from typing import Any, NamedTuple
 
 from procession import _native
+from procession.process import context
 
 __all__ = ["Baseline", "World", "baseline", "current", "take_on"]
+
+
+_COOKIE = _native.COOKIE.encode()
 
 
 class World(NamedTuple):
@@ -31,7 +34,7 @@ class World(NamedTuple):
     log_level: int | None
     gc_enabled: bool
     recursion_limit: int
-    warning_filters: list[Any] | None
+    start_method: str | None  #: as far as one was set or used
 
 
 class Baseline(NamedTuple):
@@ -41,7 +44,6 @@ class Baseline(NamedTuple):
     environ: dict[bytes, bytes]
     path: list[str]
     argv: list[str]
-    filters: list[Any]
 
 
 def _cwd() -> str | None:
@@ -58,22 +60,15 @@ def _argv() -> list[str]:
 def baseline() -> Baseline:
     """Our world now, to be told to a new zygote."""
     environ: dict[bytes, bytes] = dict(os.environ._data)  # type: ignore[attr-defined]
-    return Baseline(_cwd(), environ, list(sys.path), _argv(), _picklable_filters())
-
-
-def _picklable_filters() -> list[Any]:
-    """Warning filters without compiled patterns (``error``, ``ignore``, ... by class): what `-W` and tests set."""
-    return [(action, None, category, None, line) for action, message, category, module, line in warnings.filters
-            if message is None and module is None and category.__module__ == "builtins"]
+    return Baseline(_cwd(), environ, list(sys.path), _argv())
 
 
 def current(told: Baseline | None) -> World:
     """Our world now, as far as it differs from `told`."""
     environ: dict[bytes, bytes] = os.environ._data  # type: ignore[attr-defined]
     cwd, argv = _cwd(), _argv()
-    filters = None
     if told is None:
-        told = Baseline("", {}, [], [], [])
+        told = Baseline("", {}, [], [])
     logger = util._logger  # type: ignore[attr-defined]
     return World(
         kernel=_native.world_read(threading.active_count() == 1),
@@ -85,8 +80,20 @@ def current(told: Baseline | None) -> World:
         log_level=None if logger is None else logger.getEffectiveLevel(),
         gc_enabled=gc.isenabled(),
         recursion_limit=sys.getrecursionlimit(),
-        warning_filters=filters,
+        start_method=context.default_context.get_start_method(allow_none=True),
     )
+
+
+def catch_up(told: Baseline) -> None:
+    """A zygote is told anew: what is derived from it from now on is in this world."""
+    sys.path[:] = told.path
+    sys.argv = list(told.argv)
+    _replace_environ({**told.environ, _COOKIE: os.environb.get(_COOKIE, b"")})
+    if told.cwd is not None:
+        try:
+            os.chdir(told.cwd)
+        except OSError:
+            return
 
 
 def take_on(world: World, mine: bytes) -> None:
@@ -103,6 +110,8 @@ def take_on(world: World, mine: bytes) -> None:
         sys.path[:] = world.path
     if world.argv is not None:
         sys.argv = list(world.argv)
+    if world.start_method is not None:
+        context.force_start_method(world.start_method)
     if world.log_to_stderr:
         util.log_to_stderr()
     if world.log_level is not None:

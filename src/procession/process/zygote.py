@@ -17,12 +17,15 @@ import sys
 from typing import Any, NoReturn
 
 from procession import _native
-from procession.core import messages
-from procession.process import launch
+from procession.core import fds, forkhooks, messages
+from procession.process import lessons, world
 
 __all__ = ["Boot", "main"]
 
-ORDER = struct.Struct("=II")
+ORDER = struct.Struct("=IIQQ")
+#: How often the zygote plays a start through before it makes the first spare: the interpreter has then specialised the
+#: code and filled its caches, and the children need not write these pages.
+REHEARSALS = 16
 
 
 class Boot(dict[str, Any]):
@@ -32,8 +35,9 @@ class Boot(dict[str, Any]):
 def main() -> NoReturn:
     """Run as a zygote until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the user's processes
-    _native.commons_join(launch.COMMONS_FD)
-    message, _ = messages.receive(launch.CONTROL_FD)
+    fds.fill_standard()
+    _native.commons_join(fds.COMMONS_FD)
+    message, _ = messages.receive(fds.CONTROL_FD)
     boot = pickle.loads(message)
     prepare(boot)
     serve(boot)
@@ -42,18 +46,31 @@ def main() -> NoReturn:
 
 def prepare(boot: dict[str, Any]) -> None:
     """Import all that a child needs, so that it shares our pages, and leave nothing for the collector to touch."""
-    for fd in (launch.CONTROL_FD, launch.COMMONS_FD, launch.PARENT_FD):
+    for fd in (fds.CONTROL_FD, fds.COMMONS_FD, fds.PARENT_FD):
         os.set_inheritable(fd, False)
     from procession.process import spare
 
+    _native.self_settle(boot["member"], _native.RUNNING)
     spare.prepare(boot)
     preload(boot["preload"])
     _native.clone_prepare()
-    _native.self_settle(boot["member"], _native.RUNNING)
-    _native.table_rename(boot["member"], "zygote")
-    gc.collect()
+    _let_streams_go()
+    forkhooks.sleep(True)
     gc.disable()
+    _serve_waiting(boot)
+    for _ in range(REHEARSALS):
+        spare.rehearse(boot["member"])
+    gc.collect()
     gc.freeze()
+
+
+def _let_streams_go() -> None:
+    """Whoever reads the program's output must see its end when the program ends, not when its helpers do. Each child gets
+    the streams that the parent has at its start."""
+    null = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(null, fd)
+    os.close(null)
 
 
 def preload(names: list[str]) -> None:
@@ -61,10 +78,16 @@ def preload(names: list[str]) -> None:
     for name in names:
         try:
             __import__(name)
-        except Exception:
+        except BaseException:
             continue
-    if names and len(os.listdir("/proc/self/task")) > 1:
+    if names and _threads() > 1:
         _shed_threads()
+        if _threads() > 1:
+            os._exit(lessons.REFUSED)
+
+
+def _threads() -> int:
+    return len(os.listdir("/proc/self/task"))
 
 
 def _shed_threads() -> None:
@@ -82,26 +105,52 @@ def _shed_threads() -> None:
 
 def serve(boot: dict[str, Any]) -> None:
     """Answer orders until the parent is gone; then end what it left."""
-    poller = select.poll()
-    poller.register(launch.CONTROL_FD, select.POLLIN)
-    poller.register(launch.PARENT_FD, select.POLLIN)
+    poller = _poller(fds.CONTROL_FD, fds.PARENT_FD)
     while True:
         ready = {fd for fd, _ in poller.poll()}
-        if launch.PARENT_FD in ready:
+        if fds.PARENT_FD in ready:
             break
-        message, fds = _order()
-        if not message:
-            poller.unregister(launch.CONTROL_FD)  # the parent is ending: wait until it has
-        elif len(message) == ORDER.size and len(fds) == 1:
-            _make_spare(boot, message, fds[0])
+        if not _answer(boot):
+            poller.unregister(fds.CONTROL_FD)  # the parent is ending: wait until it has
     sweep_after(boot["parent_member"])
 
 
-def _order() -> tuple[bytes, list[int]]:
+def _poller(*wanted: int) -> select.poll:
+    poller = select.poll()
+    for fd in wanted:
+        poller.register(fd, select.POLLIN)
+    return poller
+
+
+def _serve_waiting(boot: dict[str, Any]) -> None:
+    """The very first start waits for us: answer its order before the rehearsals."""
+    if _poller(fds.CONTROL_FD).poll(0):
+        _answer(boot)
+
+
+def _answer(boot: dict[str, Any]) -> bool:
+    """Answer the next order. False when there will be none."""
     try:
-        return _native.channel_receive(launch.CONTROL_FD)
+        message, received = _native.channel_receive(fds.CONTROL_FD)
     except ConnectionError:
-        return b"", []
+        return False
+    if received:
+        _make_spare(boot, message, received[0])
+    elif message:
+        _take_lesson(message)
+    return bool(message)
+
+
+def _take_lesson(message: bytes) -> None:
+    """Import what the parent's next child needs, in the parent's present world."""
+    from procession.process import spare
+
+    names, told = pickle.loads(messages.unpack(message))
+    world.catch_up(told)
+    spare.forget_rehearsal()  # or each spare would take on the former world again
+    preload(names)
+    gc.collect()
+    gc.freeze()
 
 
 def sweep_after(parent: int) -> None:
@@ -111,8 +160,9 @@ def sweep_after(parent: int) -> None:
 
 
 def _make_spare(boot: dict[str, Any], message: bytes, sock: int) -> None:
-    slot, generation = ORDER.unpack(message)
+    slot, generation, *limit = ORDER.unpack(message)
     try:
+        _native.limit_processes(*limit)  # the parent's: it counts against the one who clones
         pid = _native.clone_sibling()
     except OSError as error:
         _native.channel_send(sock, struct.pack("=i", -(error.errno or 1)), [])

@@ -1,0 +1,155 @@
+"""The rivals. Each is a class with `multiprocessing.Process`'s interface: made of a target and arguments, then start(),
+join(), pid, exitcode, close(); so that one measuring code serves all.
+
+``Libraries`` make Python processes that call the same function. ``Limits`` are the kernel alone, in C (limits.c).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+__all__ = ["LIBRARIES", "LIMITS", "OURS", "is_limit", "label", "make_rival"]
+
+OURS = "procession"
+
+#: Python's ways to a process, and how the tables call them.
+LIBRARIES = {
+    OURS: "procession",
+    "fork": "multiprocessing fork",
+    "forkserver": "multiprocessing forkserver",
+    "spawn": "multiprocessing spawn",
+    "subprocess": "subprocess (python -c)",
+}
+#: What nobody can beat.
+LIMITS = {
+    "c_fork": "limit: fork + wait in C",
+    "c_vfork": "limit: vfork + wait in C",
+    "wake_socket": "floor: wake a sleeper, socket",
+    "wake_futex": "floor: wake a sleeper, futex",
+}
+
+
+def label(name: str) -> str:
+    """A rival's name in tables."""
+    return (LIBRARIES | LIMITS).get(name, name)
+
+
+def is_limit(name: str) -> bool:
+    """Whether it is not a rival but the kernel alone."""
+    return name in LIMITS
+
+
+def make_rival(name: str, limits: str | None, fifo: str) -> Callable[..., Any]:
+    """The rival's process class. `limits` is the built limits.c; `fifo` is where a sleeper reports to."""
+    if name == OURS:
+        import procession
+
+        return procession.Process
+    if name == "subprocess":
+        return Program
+    if name in ("fork", "forkserver", "spawn"):
+        import multiprocessing
+
+        process_class: Callable[..., Any] = multiprocessing.get_context(name).Process  # type: ignore[attr-defined]
+        return process_class
+    return _limit(name, limits, fifo)
+
+
+class Program:
+    """`subprocess`: a fresh interpreter that runs the same function, given as source text."""
+
+    def __init__(self, target: Callable[..., object], args: tuple[object, ...] = ()) -> None:
+        import inspect
+
+        source = f"import os, time\n{inspect.getsource(target)}\n{target.__name__}(*{args!r})"
+        self._argv = [sys.executable, "-c", source]
+        self._child: Any = None
+
+    def start(self) -> None:
+        import subprocess
+
+        self._child = subprocess.Popen(self._argv)
+
+    def join(self) -> None:
+        self._child.wait()
+
+    def close(self) -> None:
+        self._child = None
+
+    @property
+    def pid(self) -> int:
+        pid: int = self._child.pid
+        return pid
+
+    @property
+    def exitcode(self) -> int | None:
+        code: int | None = self._child.returncode
+        return code
+
+
+class _Limit:
+    """One process made by a function of limits.c, which is chosen by the target's name."""
+
+    library: Any
+    functions: dict[str, str]
+
+    def __init__(self, target: Callable[..., object], args: tuple[Any, ...] = ()) -> None:
+        self._make = getattr(self.library, self.functions[target.__name__])
+        self._args = [os.fsencode(arg) for arg in args[:1]]  # the pipe to report to
+        self.pid = 0
+        self.exitcode: int | None = None
+
+    def start(self) -> None:
+        self.pid = _checked(self._make(*self._args))
+
+    def join(self) -> None:
+        self.exitcode = os.waitstatus_to_exitcode(_checked(self.library.limit_wait(self.pid)))
+
+    def close(self) -> None:
+        pass
+
+
+class _Sleeper:
+    """No process is made: one that stands ready is woken."""
+
+    library: Any
+    on_word: int
+    pid = 0
+    exitcode = 0
+
+    def __init__(self, target: Callable[..., object], args: tuple[Any, ...] = ()) -> None:
+        pass
+
+    def start(self) -> None:
+        _checked(self.library.limit_wake(self.on_word))
+
+    def join(self) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def _limit(name: str, built: str | None, fifo: str) -> Callable[..., Any]:
+    import ctypes
+
+    if built is None:
+        raise ValueError(f"{name}: limits.c was not built")
+    library = ctypes.CDLL(built)
+    if name == "c_fork":
+        functions = {"empty": "limit_fork_empty", "stamp": "limit_fork_stamp", "stand": "limit_fork_stand"}
+        return type(name, (_Limit,), {"library": library, "functions": functions})
+    if name == "c_vfork":
+        return type(name, (_Limit,), {"library": library, "functions": {"empty": "limit_vfork_empty"}})
+    on_word = int(name == "wake_futex")
+    _checked(library.limit_sleeper(os.fsencode(fifo), on_word))
+    return type(name, (_Sleeper,), {"library": library, "on_word": on_word})
+
+
+def _checked(result: int) -> int:
+    if result < 0:
+        raise OSError(-result, os.strerror(-result))
+    return result

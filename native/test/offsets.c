@@ -1,0 +1,29 @@
+/* Prints every offset and size that README.md states, for the test that compares them. */
+#include <stdio.h>
+
+#include "../arena.h"
+
+#define FIELD(type, field) \
+    printf("%s.%s %zu %zu\n", #type, #field, offsetof(struct type, field), sizeof(((struct type *)0)->field))
+
+int main(void) {
+    printf("header 0 %llu\n", COMMONS_TABLE);
+    printf("table %llu %llu\n", COMMONS_TABLE, COMMONS_CHUNKS - COMMONS_TABLE);
+    printf("chunk_map %llu %llu\n", COMMONS_CHUNKS, COMMONS_ARENA - COMMONS_CHUNKS);
+    printf("arena %llu %llu\n", COMMONS_ARENA, COMMONS_SIZE - COMMONS_ARENA);
+    FIELD(commons, magic); FIELD(commons, version); FIELD(commons, layout); FIELD(commons, family);
+    FIELD(commons, founded); FIELD(commons, founded_ticks); FIELD(commons, slots); FIELD(commons, root_slot);
+    FIELD(commons, slot_hint); FIELD(commons, slots_used); FIELD(commons, chunk_hint); FIELD(commons, started);
+    FIELD(commons, alive); FIELD(commons, most_alive); FIELD(commons, failed); FIELD(commons, killed);
+    FIELD(commons, left_over); FIELD(commons, run_time); FIELD(commons, ready_time); FIELD(commons, blocked_time);
+    FIELD(commons, peak_kib); FIELD(commons, obituary_count); FIELD(commons, chunk_top); FIELD(commons, sweeper);
+    FIELD(commons, sweeps_wanted); FIELD(commons, reserved); FIELD(commons, obituaries);
+    FIELD(obituary, serial); FIELD(obituary, pid); FIELD(obituary, status); FIELD(obituary, run_time);
+    FIELD(obituary, peak_kib); FIELD(obituary, flags); FIELD(obituary, name);
+    FIELD(record, state); FIELD(record, generation); FIELD(record, pid); FIELD(record, flags);
+    FIELD(record, start_time); FIELD(record, parent_slot); FIELD(record, parent_generation); FIELD(record, born);
+    FIELD(record, status); FIELD(record, keeper); FIELD(record, wait_kind); FIELD(record, wait_slot);
+    FIELD(record, wait_since); FIELD(record, wait_object); FIELD(record, holds); FIELD(record, doorbell);
+    FIELD(record, run_base); FIELD(record, ready_base); FIELD(record, run_time); FIELD(record, ready_time);
+    FIELD(record, peak_kib); FIELD(record, status_known); FIELD(record, name); FIELD(record, reserved);
+}

@@ -1,0 +1,288 @@
+/* Killed at every step. The core calls `pn_step` after each store to shared memory (word.h); here the n-th call is the
+ * process's last instruction. For n = 1, 2, ... until the operation comes to its end, a forked process runs it, dies by
+ * SIGKILL, and this process, a living member, must find a commons that works: every slot and chunk can be used once
+ * more, nobody gets what another has, and what the dead one had is given back. */
+#define _GNU_SOURCE
+#include <sys/stat.h>
+
+#include "../arena.h"
+#include "../kin.h"
+#include "../self.h"
+#include "check.h"
+
+static int step, last_step; /* 0: never */
+static const char *died_at = "";
+static char (*place)[64]; /* shared: where the dead one stood */
+
+void pn_step(const char *where) {
+    if (++step != last_step) return;
+    snprintf(*place, sizeof *place, "%s", where);
+    kill(getpid(), SIGKILL);
+    pause();
+}
+
+/* What the dying process and the survivor agree on. */
+static struct plan {
+    struct member victim, child, grandchild;
+    uint64_t offset;
+} *plan;
+
+enum { DEAD = 7, ALIVE = 8 }; /* owners in the arena */
+
+static uint64_t kept_bytes(void) {
+    struct stat file;
+    CHECK(fstat(commons_fd, &file) == 0);
+    return (uint64_t)file.st_blocks * 512;
+}
+
+static void expect(bool condition, const char *what) {
+    if (condition) return;
+    fprintf(stderr, "killed after \"%s\": %s\n", died_at, what);
+    _exit(1);
+}
+
+/* --- the table ------------------------------------------------------------------------------------------------ */
+
+static void free_all(void) {
+    for (uint32_t slot = 0; slot < word_read(&commons->slots_used); slot++)
+        table_free((struct member){slot, word_read(&commons_records()[slot].generation)});
+}
+
+static uint32_t visible(void) {
+    uint32_t n = 0;
+    for (uint32_t slot = 0; slot < word_read(&commons->slots_used); slot++)
+        n += table_get((struct member){slot, word_read(&commons_records()[slot].generation)}) != NULL;
+    return n;
+}
+
+static struct member add(struct member parent, uint32_t flags) {
+    struct member who;
+    CHECK(table_add(&who, RECORD_RUNNING, flags, parent, "member") == 0);
+    return who;
+}
+
+/* All slots that show no member can be had, each once; no more. The table is empty after it. */
+static void every_slot_is_usable(void) {
+    static struct member got[PN_SLOTS];
+    static uint32_t times[PN_SLOTS];
+    uint32_t before = visible(), n = 0;
+    memset(times, 0, sizeof times);
+    while (n < PN_SLOTS && table_add(&got[n], RECORD_READY, 0, nobody, "new") == 0) times[got[n++].slot]++;
+    expect(n + before == PN_SLOTS, "a slot is lost, or handed out though it is taken");
+    for (uint32_t i = 0; i < n; i++) {
+        expect(times[got[i].slot] == 1, "a slot was handed out twice");
+        expect(table_get(got[i]) && strcmp(table_get(got[i])->name, "new") == 0, "a new member's record is not its own");
+    }
+    free_all();
+    expect(visible() == 0, "a record cannot be freed");
+}
+
+static void run_add(void) { plan->victim = add(nobody, 0); }
+
+static void verify_add(void) {
+    expect(visible() <= 1, "more than one record");
+    every_slot_is_usable();
+}
+
+static void prepare_victim(void) { plan->victim = add(nobody, 0); }
+static void run_free(void) { table_free(plan->victim); }
+
+static void verify_free(void) {
+    table_free(plan->victim); /* whoever finds it there still does it again */
+    expect(table_get(plan->victim) == NULL && visible() == 0, "it is still there");
+    every_slot_is_usable();
+}
+
+static void run_settle(void) { self_settle(plan->victim, RECORD_IDLE); }
+
+static void verify_settle(void) {
+    struct record *record = table_get(plan->victim);
+    expect(record, "its record is gone");
+    expect(record->pid == 0 || record->start_time != 0, "a pid without its start time");
+    expect(record_state(record) == RECORD_RUNNING || record->pid != 0, "a new state before its identity");
+    verify_free();
+}
+
+static void run_last_words(void) { self_last_words(table_get(plan->victim), 3 << 8); }
+
+static void verify_last_words(void) {
+    struct record *record = table_get(plan->victim);
+    expect(!record->status_known || record->status == 3 << 8, "a status that it did not leave");
+    verify_free();
+}
+
+/* --- the arena ------------------------------------------------------------------------------------------------ */
+
+static uint64_t bytes_before;
+
+static uint64_t take(uint32_t chunks, uint32_t owner) {
+    uint64_t offset;
+    CHECK(arena_take(chunks * CHUNK_SIZE, owner, &offset) == 0);
+    return offset;
+}
+
+/* What the dead one had goes back to the last byte; then the first chunks can be had again, each once. */
+static void nothing_is_lost(void) {
+    arena_disown(DEAD);
+    arena_disown(ALIVE);
+    expect(arena_used(PN_NO_SLOT) == 0, "chunks are lost");
+    expect(kept_bytes() <= bytes_before, "the kernel still holds pages");
+    word_poke(&commons->chunk_hint, 0);
+    for (uint64_t i = 0; i < 12; i++)
+        expect(take(1, ALIVE) == COMMONS_ARENA + i * CHUNK_SIZE, "a free chunk cannot be had");
+    arena_disown(ALIVE);
+}
+
+static void prepare_arena(void) {
+    arena_give(take(16, ALIVE));
+    word_poke(&commons->chunk_hint, 0);
+    bytes_before = kept_bytes();
+}
+
+static void run_take(void) { plan->offset = take(3, DEAD); }
+
+/* A chunk of another's in the way: what was claimed before it must be undone. */
+static void prepare_obstacle(void) {
+    prepare_arena();
+    uint64_t first = take(2, ALIVE);
+    plan->offset = take(1, ALIVE);
+    arena_give(first);
+}
+
+static void prepare_extent(void) {
+    prepare_arena();
+    plan->offset = take(4, DEAD);
+}
+
+static void run_give(void) { arena_give(plan->offset); }
+static void run_disown(void) { arena_disown(DEAD); }
+static void run_pass(void) { arena_pass(plan->offset, ALIVE); }
+
+static void verify_pass(void) {
+    expect(arena_used(DEAD) + arena_used(ALIVE) == 4 * CHUNK_SIZE, "a chunk has neither owner");
+    nothing_is_lost();
+}
+
+static void verify_obstacle(void) {
+    expect(arena_used(ALIVE) == CHUNK_SIZE, "another's chunk was touched");
+    nothing_is_lost();
+}
+
+/* --- the family ----------------------------------------------------------------------------------------------- */
+
+static void run_obituary(void) {
+    char name[PN_NAME_SIZE] = "departed";
+    commons_obituary(11, SIGKILL, 5, name, 22, 33);
+}
+
+static void verify_obituary(void) {
+    struct obituary copy;
+    for (int i = 0; i < 2; i++) { /* as the dead one left it; and after the next */
+        for (uint64_t serial = 1; serial <= commons->obituary_count; serial++)
+            expect(!commons_read_obituary(serial, &copy) ||
+                       (copy.pid == 11 && copy.peak_kib == 33 && strcmp(copy.name, "departed") == 0),
+                   "a torn obituary");
+        run_obituary();
+    }
+    expect(commons_read_obituary(commons->obituary_count, &copy), "the next obituary is not there");
+}
+
+/* A dead member with a dead child and grandchild, each with memory, the slots not in the family's order. */
+static void prepare_family(void) {
+    prepare_arena();
+    struct member low = add(nobody, 0);
+    plan->victim = add(nobody, 0);
+    plan->child = add(plan->victim, RECORD_PROCESS);
+    table_free(low);
+    plan->grandchild = add(plan->child, RECORD_PROCESS);
+    CHECK(plan->grandchild.slot < plan->victim.slot);
+    word_publish(&commons->alive, 2);
+    bytes_before = kept_bytes();
+    take(2, plan->child.slot);
+    take(1, plan->grandchild.slot);
+}
+
+static void run_mark_dead(void) { kin_mark_dead(plan->victim); }
+
+static void run_sweep(void) {
+    kin_mark_dead(plan->victim);
+    kin_sweep();
+}
+
+static void verify_sweep(void) {
+    run_sweep();
+    expect(visible() == 0, "records of the dead are left");
+    expect(word_read(&commons->sweeper) == 0, "somebody still seems to sweep");
+    expect(commons->alive <= 1, "the living are miscounted by more than the one at hand");
+    nothing_is_lost();
+    every_slot_is_usable();
+}
+
+/* --- the run ---------------------------------------------------------------------------------------------------- */
+
+static const struct operation {
+    const char *name;
+    void (*prepare)(void), (*run)(void), (*verify)(void);
+} operations[] = {
+    {"table add", NULL, run_add, verify_add},
+    {"table free", prepare_victim, run_free, verify_free},
+    {"settle in a record", prepare_victim, run_settle, verify_settle},
+    {"last words", prepare_victim, run_last_words, verify_last_words},
+    {"arena take", prepare_arena, run_take, nothing_is_lost},
+    {"arena take around another's", prepare_obstacle, run_take, verify_obstacle},
+    {"arena give", prepare_extent, run_give, nothing_is_lost},
+    {"arena pass", prepare_extent, run_pass, verify_pass},
+    {"arena disown", prepare_extent, run_disown, nothing_is_lost},
+    {"obituary", NULL, run_obituary, verify_obituary},
+    {"mark dead", prepare_family, run_mark_dead, verify_sweep},
+    {"sweep", prepare_family, run_sweep, verify_sweep},
+};
+
+/* True when it came to its end and did not die. */
+static bool run_until(const struct operation *operation, int n) {
+    CHECK(commons_found() == 0);
+    if (operation->prepare) operation->prepare();
+    strcpy(*place, "its end");
+    pid_t pid = fork();
+    if (pid == 0) {
+        step = 0;
+        last_step = n;
+        operation->run();
+        _exit(0);
+    }
+    int status;
+    CHECK(waitpid(pid, &status, 0) == pid && (status == 0 || status == SIGKILL));
+    died_at = *place;
+    operation->verify();
+    commons_leave();
+    return status == 0;
+}
+
+static int points;
+
+static int kill_at_every_step(const struct operation *operation) {
+    fflush(NULL);
+    int *reached = shared(sizeof *reached);
+    pid_t pid = fork();
+    if (pid == 0) {
+        alarm(60);
+        for (*reached = 1; !run_until(operation, *reached);) ++*reached;
+        _exit(0);
+    }
+    int status, steps = 0;
+    waitpid(pid, &status, 0);
+    steps = *reached - 1;
+    points += steps;
+    if (status == 0 && steps > 0) return 0;
+    fprintf(stderr, "%s failed at point %d (wait status %#x)\n", operation->name, *reached, (unsigned)status);
+    return 1;
+}
+
+int main(void) {
+    int failed = 0, count = sizeof operations / sizeof *operations;
+    plan = shared(sizeof *plan);
+    place = shared(sizeof *place);
+    for (int i = 0; i < count; i++) failed += kill_at_every_step(&operations[i]);
+    printf("%d operations killed at %d points\n", count, points);
+    return failed;
+}

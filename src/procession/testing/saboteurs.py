@@ -1,0 +1,142 @@
+"""Targets that end badly, each in one way, and objects that do not pickle. Named for what they do."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from typing import Any, NoReturn
+
+__all__ = [
+    "Unpicklable",
+    "UnpicklableInChild",
+    "crash_hard",
+    "exit_at_once",
+    "hold_the_gil",
+    "ignore_sigterm",
+    "kill_self",
+    "leave_descendants",
+    "raise_error",
+    "sleep_for_ever",
+]
+
+
+def exit_at_once(code: int) -> NoReturn:
+    """No clean-up, no last words in Python."""
+    os._exit(code)
+
+
+def kill_self(number: int = signal.SIGKILL) -> None:
+    """Die by a signal."""
+    os.kill(os.getpid(), number)
+    signal.pause()
+
+
+def crash_hard() -> None:
+    """A real segmentation fault, as a bug in an extension makes it."""
+    import ctypes
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.string_at(0)
+
+
+def raise_error(error: BaseException) -> NoReturn:
+    """An exception that nobody catches."""
+    raise error
+
+
+def sleep_for_ever() -> NoReturn:
+    """Until somebody ends it."""
+    while True:
+        time.sleep(3600)
+
+
+def ignore_sigterm(ready: int) -> NoReturn:
+    """Deaf to SIGTERM; writes a byte to the descriptor `ready` once it is."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    os.write(ready, b".")
+    sleep_for_ever()
+
+
+def hold_the_gil(seconds: float) -> None:
+    """Compute in C, with the GIL held, for at least that long, in one call."""
+    size, took = 1 << 16, 0.0
+    while took < seconds / 2:  # find a size whose one call takes long enough
+        size *= 2
+        began = time.monotonic()
+        sorted(range(size, 0, -1), key=(-1).__mul__)
+        took = time.monotonic() - began
+    sorted(range(int(size * max(1.0, seconds / took)), 0, -1), key=(-1).__mul__)
+
+
+def leave_descendants(*kinds: str) -> list[int]:
+    """Start plain descendants of these kinds ("subprocess", "fork", "session": a setsid'ed one, "double": one whose parent has
+    gone) that would live for an hour; their pids."""
+    return [_KINDS[kind]() for kind in kinds]
+
+
+def _subprocess() -> int:
+    import subprocess
+
+    process = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(3600)"])
+    process.returncode = 0  # nobody will wait: no ResourceWarning about it
+    return process.pid
+
+
+def _session() -> int:
+    import subprocess
+
+    process = subprocess.Popen(["sleep", "3600"], start_new_session=True)
+    process.returncode = 0
+    return process.pid
+
+
+def _fork() -> int:
+    pid = os.fork()
+    if pid == 0:
+        sleep_for_ever()
+    return pid
+
+
+def _double() -> int:
+    """The daemon's way: fork, setsid, fork again, and the one between leaves."""
+    read, write = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        os.setsid()
+        grandchild = os.fork()
+        if grandchild:
+            os.write(write, str(grandchild).encode())
+            os._exit(0)
+        sleep_for_ever()
+    os.waitpid(pid, 0)
+    grandchild = int(os.read(read, 32))
+    os.close(read)
+    os.close(write)
+    return grandchild
+
+
+_KINDS = {"subprocess": _subprocess, "session": _session, "fork": _fork, "double": _double}
+
+
+class Unpicklable:
+    """Refuses to be pickled."""
+
+    def __init__(self, error: type[Exception] = TypeError) -> None:
+        self.error = error
+
+    def __reduce__(self) -> Any:
+        raise self.error("this object does not pickle")
+
+
+class UnpicklableInChild:
+    """Pickles well, and fails to come back."""
+
+    def __reduce__(self) -> Any:
+        return _fail_to_load, ()
+
+
+def _fail_to_load() -> NoReturn:
+    raise ValueError("this object does not unpickle")

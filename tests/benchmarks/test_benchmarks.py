@@ -1,0 +1,138 @@
+"""Each benchmark runs alone, measures every rival, and leaves nothing behind. How fast it is, is no test's affair."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import procession
+
+BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
+LIBRARIES = {"procession", "fork", "forkserver", "spawn", "subprocess"}
+WITH_LIMITS = LIBRARIES | ({"c_fork"} if shutil.which("gcc") or shutil.which("cc") else set())
+#: Who must have been measured, and how many demanded figures are compared, in a quick run.
+EXPECTED = {
+    "start_join": (WITH_LIMITS, 2 if find_spec("numpy") else 1),
+    "first_line": (WITH_LIMITS, 2),
+    "burst": (WITH_LIMITS, 2),
+    "kill_join": (WITH_LIMITS, 1),
+    "memory": (LIBRARIES, 3),
+    "import_time": ({"procession", "import multiprocessing"}, 1),
+    "cycles": ({"procession", "fork"}, 6),
+}
+
+pytestmark = pytest.mark.no_leak_guard  # everything runs in other processes, which we look for ourselves
+
+
+@pytest.fixture
+def tag(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> str:
+    """A mark in the environment by which the processes of a benchmark are found, wherever they hang."""
+    mark = f"PROCESSION_BENCHMARK_TEST={os.getpid()}.{time.monotonic_ns()}"
+    monkeypatch.setenv(*mark.split("="))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))  # a killed driver cannot remove what it has put there
+    monkeypatch.setenv("PYTHONPATH", str(Path(procession.__file__).parents[1]))
+    return mark
+
+
+def marked(tag: str) -> list[str]:
+    """The command lines of the living processes with `tag` in their environment, without our own."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and entry.name != str(os.getpid()):
+            try:
+                if tag.encode() in (entry / "environ").read_bytes().split(b"\0"):
+                    found.append((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode())
+            except OSError:  # it has just ended
+                continue
+    return found
+
+
+def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_each_file_runs_alone(name: str, tag: str, tmp_path: Path) -> None:
+    result = tmp_path / "result.json"
+    arguments = ["--quick", "--rounds", "1", "--seed", "7", "--json", str(result)]
+    command = [sys.executable, str(BENCHMARKS / f"{name}.py"), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("seed 7")
+    (answer,) = json.loads(result.read_text())["answers"]
+    rivals, goals = EXPECTED[name]
+    assert rivals <= {series["rival"] for series in answer["series"]}
+    assert len(answer["goals"]) == goals
+    assert all(goal["what"] in done.stdout for goal in answer["goals"])
+    check_samples(answer["series"])
+    assert eventually(lambda: not marked(tag)), marked(tag)
+
+
+def check_samples(all_series: list[dict[str, Any]]) -> None:
+    for series in all_series:
+        samples, (low, high) = series["samples"], series["quartiles"]
+        nothing = "helper processes" in series["scenario"] or "shared with" in series["scenario"]  # fork has none
+        assert samples, series
+        assert all(sample > 0 or (nothing and sample == 0) for sample in samples), series
+        assert low <= series["median"] <= high, series
+
+
+def test_nothing_outlives_a_killed_driver(tag: str) -> None:
+    command = [sys.executable, str(BENCHMARKS / "first_line.py"), "--rounds", "100000"]
+    driver = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    try:
+        assert eventually(lambda: sum("parent.py" in line for line in marked(tag)) >= len(LIBRARIES), 60)
+    finally:
+        driver.kill()
+        driver.wait()
+    assert eventually(lambda: not marked(tag), 30), marked(tag)
+
+
+def test_a_failing_rival_is_an_error_and_no_sample(tag: str) -> None:
+    code = (
+        "import harness\n"
+        "with harness.Parent('fork') as parent:\n"
+        "    try: parent.ask('start_join', target='no such target')\n"
+        "    except RuntimeError as error: print('said', 'no such target' in str(error))\n"
+        "    print(len(parent.ask('start_join', times=2)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["said", "True", "2"], done.stderr
+    assert eventually(lambda: not marked(tag)), marked(tag)
+
+
+def test_series_compare_by_medians(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(BENCHMARKS))
+    from answer import Answer, Series
+    from report import as_text, worse
+
+    ours = Series("s", "procession", "µs", [1.0, 2.0, 9.0])
+    fork = Series("s", "fork", "µs", [40.0])
+    spawn = Series("s", "spawn", "µs", [1.0])
+    answer = Answer("name", "question", [ours, fork, spawn])
+    answer.ratio_goal("start", "s", "fork", 10)
+    answer.ratio_goal("start", "s", "spawn", 10)
+    assert ours.times_better(fork) == 20
+    assert Series("r", "fork", "a second", [5.0], more_is_better=True).times_better(
+        Series("r", "spawn", "a second", [2.0], more_is_better=True)
+    ) == 2.5  # fmt: skip
+    assert [(goal.reached, goal.met) for goal in answer.goals] == [("20.0 times", True), ("0.5 times", False)]
+    assert len(worse(answer)) == 1
+    assert "multiprocessing spawn" in worse(answer)[0]
+    assert "20.0 × better" in as_text(answer)
+    assert "2.0 × WORSE" in as_text(answer)

@@ -1,0 +1,204 @@
+"""Each example says what its first line promises, run with `python` and with `procession run`."""
+
+from __future__ import annotations
+
+import re
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Run = Callable[..., Any]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def printed(run: Run, name: str, *arguments: str) -> list[str]:
+    """The lines on standard output of an example that must end well and say nothing on standard error."""
+    result = run(name, *arguments)
+    assert (result.returncode, result.stderr) == (0, ""), result.stdout + result.stderr
+    return result.stdout.splitlines()
+
+
+def test_two_ways(run: Run) -> None:
+    assert printed(run, "two_ways") == [
+        "a function greets Ada!",
+        "a Greeter greets Grace from a process of its own: True",
+        "a Greeter greets nobody from a process of its own: False",
+        "a lambda will do, too.",
+    ]
+
+
+def test_identity(run: Run) -> None:
+    text = "\n".join(printed(run, "identity"))
+    parent = int(re.search(r"I am MainProcess, process (\d+)", text)[1])  # type: ignore[index]
+    child = int(re.search(r"I started process (\d+)", text)[1])  # type: ignore[index]
+    assert f"child:  I am Process-1, process {child}; my parent is MainProcess, process {parent}" in text
+    assert "child:  my parent is who started me: True" in text
+    assert "child:  my parent is alive: True" in text
+    assert "before start the child's number is None" in text
+    assert "the numbers differ: True" in text
+    assert child != parent
+
+
+def test_start_then_join(run: Run) -> None:
+    lines = printed(run, "start_then_join")
+    middle = lines.index("join in the loop:")
+    together, in_turn = lines[1:middle], lines[middle + 1 :]
+    assert sorted(together[:3]) == [f"  {n} begins" for n in (1, 2, 3)]
+    assert sorted(together[3:6]) == [f"  {n} ends, met the others" for n in (1, 2, 3)]
+    assert together[6:] == ["all three have ended"]
+    expected = [line for n in (1, 2, 3) for line in (f"  {n} begins", f"  {n} ends, was alone")]
+    assert in_turn == [*expected, "all three have ended"]
+
+
+def test_isolation(run: Run) -> None:
+    assert printed(run, "isolation") == [
+        *["a child has  99 ['parent', 'child'] ['argument', 'child']"] * 3,
+        "the parent has 100 ['parent'] ['argument']",
+        "What a child has to say, it must send.",
+    ]
+
+
+def test_terminate(run: Run) -> None:
+    assert printed(run, "terminate") == [
+        "obedient: before start alive is False",
+        "obedient: after start alive is True",
+        "obedient: after terminate() and join() alive is False, exit code -15",
+        "stubborn: before start alive is False",
+        "stubborn: after start alive is True",
+        "stubborn: after terminate() alive is True",
+        "stubborn: after terminate(grace=0.2) and join() alive is False, exit code -9",
+    ]
+
+
+def test_exit_codes(run: Run) -> None:
+    result = run("exit_codes")
+    assert result.returncode == 0, result.stderr
+    assert [line.split() for line in result.stdout.splitlines()] == [
+        ["returns", "0", "all", "well"],
+        ["raises", "1", "failed"],
+        ["sys.exit()", "0", "all", "well"],
+        ["sys.exit(3)", "3", "failed"],
+        ["sys.exit('text')", "1", "failed"],
+        ["os._exit(4)", "4", "failed"],
+        ["SIGTERM", "-15", "ended", "by", "SIGTERM"],
+        ["SIGKILL", "-9", "ended", "by", "SIGKILL"],
+        ["A", "process", "without", "a", "name", "gets", "one:", "Process-9"],
+        ["and", "can", "be", "given", "another:", "renamed"],
+    ]
+    assert "Process raises:\nTraceback (most recent call last):" in result.stderr
+    assert "ValueError: this goes to standard error, with a traceback" in result.stderr
+    assert "this goes to standard error, too" in result.stderr
+
+
+def test_daemon(run: Run) -> None:
+    assert printed(run, "daemon") == [
+        "shop: lamp.daemon is True; lights that are on: 2",
+        "shop: I have no more to do",
+        "cleaner: lights that are on: 0",
+        "the shop is closed, exit code 0",
+    ]
+
+
+def test_zombie(run: Run) -> None:
+    assert printed(run, "zombie") == [
+        "the plain child has ended: Z",
+        "procession's child has ended: gone",
+        "later: the plain child is Z and procession's is gone",
+        "after waitpid() the plain child is gone, its exit code was 7",
+        "nothing was lost by procession's haste: its exit code was 7",
+    ]
+
+
+def test_orphan(run: Run) -> None:
+    assert printed(run, "orphan") == [
+        "alive: {'child': True, 'grandchild': True, 'its subprocess': True}",
+        "the parent was ended by signal 9",
+        "alive: {'child': False, 'grandchild': False, 'its subprocess': False}",
+    ]
+
+
+def test_reading_input(run: Run) -> None:
+    assert printed(run, "reading_input") == [
+        "EOFError: EOF when reading a line",
+        "Ada will be 37 next year",
+        "Grace will be 86 next year",
+        "lines read: 3",
+    ]
+
+
+def times_in(line: str) -> tuple[float, float, float]:
+    found = re.fullmatch(r"seconds running ([\d.]+), ready ([\d.]+), blocked ([\d.]+)", line)
+    assert found, line
+    return float(found[1]), float(found[2]), float(found[3])
+
+
+def test_states(run: Run) -> None:
+    lines = printed(run, "states")
+    assert [line.split()[-1] for line in lines[:5]] == ["initial", "running", "blocked", "blocked", "exited"]
+    running, _, blocked = times_in(lines[5])
+    assert running > 0, "it has computed"
+    assert blocked > 0.3, "it has slept"
+    rivals = [times_in(line) for line in lines[7:10]]
+    assert all(running >= 0.15 for running, _, _ in rivals), "each has computed for 0.2 s"
+    assert sum(ready for _, ready, _ in rivals) > 0.2, "three on one processor have to wait for it"
+
+
+def test_detached(run: Run) -> None:
+    assert printed(run, "detached") == [
+        "the server says 'I serve'; its parent is the founder: True",
+        "the founder has ended, exit code 0",
+        "the server says 'you asked: are you there?'; its parent is still the founder: False",
+    ]
+
+
+def test_waiting(run: Run) -> None:
+    assert [line for line in printed(run, "waiting") if line.startswith("  ")] == [
+        "  join(0): exit code None",
+        "  join(): exit code 0",
+        "  wait() with a time limit: 0 ended, 3 not",
+        "  wait(): [('worker 0', 0), ('worker 1', 1), ('worker 2', 2)]",
+        "  callback: exit code 0",
+        "  await: exit codes [0, 1, 2]",
+    ]
+
+
+def count_in_one_process() -> tuple[int, int]:
+    """Files and words of the standard library, counted in another way than the example does."""
+    files = words = 0
+    for path in Path(sysconfig.get_path("stdlib")).rglob("*.py"):
+        if "site-packages" in path.parts or not path.is_file():
+            continue
+        text = path.read_bytes().decode(errors="replace").lower()
+        words += len("".join(c if c.isalpha() or (c.isnumeric() and not c.isdecimal()) else " " for c in text).split())
+        files += 1
+    return files, words
+
+
+@pytest.mark.parametrize("rows", [20, 3])
+def test_wordcount(run: Run, rows: int) -> None:
+    lines = printed(run, "wordcount", *([] if rows == 20 else [str(rows)]))
+    table = [line.split() for line in lines[:-1]]
+    assert [int(place) for place, _, _ in table] == list(range(1, rows + 1))
+    counts = [int(count.replace(",", "")) for _, count, _ in table]
+    assert counts == sorted(counts, reverse=True)
+    assert {word for _, _, word in table} >= {"self", "def"}
+    assert len({line.rindex(" ") for line in lines[:-1]}) == 1, "the columns are not in line"
+    words, different, files, processes = (int(n.replace(",", "")) for n in re.findall(r"[\d,]*\d", lines[-1]))
+    assert counts[0] <= words
+    assert different > rows
+    assert processes >= 1
+    if rows == 3:
+        assert (files, words) == count_in_one_process()
+
+
+def test_examples_are_short_and_unguarded() -> None:
+    """Under 60 lines each, every one tested here, and none with the guard that scripts need elsewhere."""
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    for path in EXAMPLES.glob("*.py"):
+        text = path.read_text()
+        assert len(text.splitlines()) < 60, path.name
+        assert "__main__" not in text, path.name
+        assert path.stem in tested, f"{path.name} has no test"
