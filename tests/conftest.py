@@ -6,6 +6,7 @@ Functions defined inside a test travel to the child by value, so that no child h
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -43,7 +44,7 @@ def ctx(request: pytest.FixtureRequest) -> Any:
     return procession.get_context(request.param)
 
 
-@pytest.fixture()
+@pytest.fixture
 def ask(tmp_path: Path) -> Callable[..., Any]:
     """``ask(ctx, function, *args, **options)``: what the function returns in a child. `options` are the Process's."""
 
@@ -101,10 +102,14 @@ class Program:
         for program in self.running:
             if program.poll() is None:
                 program.kill()
-            program.communicate()
+            program.wait()
+            for stream in (program.stdin, program.stdout, program.stderr):
+                if stream is not None:
+                    with contextlib.suppress(BrokenPipeError):
+                        stream.close()
 
 
-@pytest.fixture()
+@pytest.fixture
 def program(tmp_path: Path) -> Iterator[Program]:
     """Runs other programs."""
     runner = Program(tmp_path)

@@ -21,60 +21,76 @@ import sys as _sys
 if not _sys.platform.startswith("linux"):
     raise ImportError(f"procession needs Linux 5.10 or later (pidfds, memfds, process events); this is {_sys.platform}")
 
-from multiprocessing import reducer  # noqa: E402
+TYPE_CHECKING = False  # (to import it from typing would take longer than the rest of this file)
+if TYPE_CHECKING:
+    from multiprocessing import reducer
 
-from procession.core import forkhooks as _forkhooks  # noqa: E402
-from procession.core.cpus import cpu_count  # noqa: E402
-from procession.errors import (  # noqa: E402
-    AuthenticationError,
-    BufferTooShort,
-    ClosedError,
-    InternalError,
-    ProcessError,
-    ProcessionError,
-    ProcessStateError,
-    StartError,
-    StartMethodError,
-    TimeoutError,  # noqa: A004
-    UnpicklableError,
-)
-from procession.process.context import default_context as _context  # noqa: E402
-from procession.process.process import Process, Times, active_children, current_process, parent_process  # noqa: E402
+    from procession.core.cpus import cpu_count
+    from procession.errors import (
+        AuthenticationError,
+        BufferTooShort,
+        ClosedError,
+        InternalError,
+        ProcessError,
+        ProcessionError,
+        ProcessStateError,
+        StartError,
+        StartMethodError,
+        TimeoutError,
+        UnpicklableError,
+    )
+    from procession.process.context import default_context as _context
+    from procession.process.process import Process, Times, active_children, current_process, parent_process
+    from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
 
-_forkhooks.install()
-
-#: What is the context's: each is bound to the default start method.
-_FROM_CONTEXT = (
-    "Array", "Barrier", "BoundedSemaphore", "Condition", "Event", "JoinableQueue", "Lock", "Manager", "Pipe", "Pool",
-    "Queue", "RLock", "RawArray", "RawValue", "Semaphore", "SimpleQueue", "Value",
-    "allow_connection_pickling", "freeze_support", "get_all_start_methods", "get_context", "get_logger",
-    "get_start_method", "log_to_stderr", "set_executable", "set_forkserver_preload", "set_start_method",
-)  # fmt: skip
-globals().update((_name, getattr(_context, _name)) for _name in _FROM_CONTEXT)
-
-_LAZY = {
-    "wait": "procession.process.waiting",
-    "DoneAndNotDone": "procession.process.waiting",
-    "FIRST_COMPLETED": "procession.process.waiting",
-    "FIRST_EXCEPTION": "procession.process.waiting",
-    "ALL_COMPLETED": "procession.process.waiting",
-}
+    Array, Barrier, BoundedSemaphore = _context.Array, _context.Barrier, _context.BoundedSemaphore
+    Condition, Event, JoinableQueue, Lock = _context.Condition, _context.Event, _context.JoinableQueue, _context.Lock
+    Manager, Pipe, Pool, Queue, RLock = _context.Manager, _context.Pipe, _context.Pool, _context.Queue, _context.RLock
+    RawArray, RawValue, Semaphore = _context.RawArray, _context.RawValue, _context.Semaphore
+    SimpleQueue, Value = _context.SimpleQueue, _context.Value
+    allow_connection_pickling, freeze_support = _context.allow_connection_pickling, _context.freeze_support
+    get_all_start_methods, get_context = _context.get_all_start_methods, _context.get_context
+    get_logger, get_start_method, log_to_stderr = _context.get_logger, _context.get_start_method, _context.log_to_stderr
+    set_executable, set_start_method = _context.set_executable, _context.set_start_method
+    set_forkserver_preload = _context.set_forkserver_preload
 
 __version__ = "0.1.0"
 
 __all__ = [
-    "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "AuthenticationError", "BufferTooShort", "ClosedError",
-    "DoneAndNotDone", "InternalError", "Process", "ProcessError", "ProcessStateError", "ProcessionError", "StartError",
-    "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "active_children", "cpu_count", "current_process",
-    "parent_process", "reducer", "wait", *_FROM_CONTEXT,
+    "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
+    "BufferTooShort", "ClosedError", "Condition", "DoneAndNotDone", "Event", "InternalError", "JoinableQueue", "Lock",
+    "Manager",
+    "Pipe", "Pool", "Process", "ProcessError", "ProcessStateError", "ProcessionError", "Queue", "RLock", "RawArray", "RawValue",
+    "Semaphore", "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value",
+    "active_children", "allow_connection_pickling", "cpu_count", "current_process", "freeze_support", "get_all_start_methods",
+    "get_context", "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer", "set_executable",
+    "set_forkserver_preload", "set_start_method", "wait",
 ]  # fmt: skip
+
+#: Where a public name lives; what is not listed is bound to the default context. Nothing is imported before it is used, so that
+#: `procession run`, which uses little, starts fast.
+_HOMES = {
+    "multiprocessing": ("reducer",),
+    "procession.core.cpus": ("cpu_count",),
+    "procession.errors": ("BufferTooShort", *(_name for _name in __all__ if _name.endswith("Error"))),
+    "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
+    "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
+}
 
 
 def __getattr__(name: str) -> object:
-    if name in _LAZY:
-        from importlib import import_module
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
 
-        value = getattr(import_module(_LAZY[name]), name)
-        globals()[name] = value
-        return value
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = next((home for home, names in _HOMES.items() if name in names), None)
+    if home is None:
+        value = getattr(import_module("procession.process.context").default_context, name)
+    else:
+        value = getattr(import_module(home), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

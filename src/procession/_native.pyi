@@ -1,5 +1,5 @@
 from collections.abc import Sequence
-from typing import Any, final, NoReturn
+from typing import Any, NoReturn, final
 
 FREE: int
 CLAIMED: int

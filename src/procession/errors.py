@@ -15,7 +15,7 @@ and carries its facts as attributes.
 from __future__ import annotations
 
 import pickle
-from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, TimeoutError  # noqa: A004
+from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, TimeoutError
 from typing import Any
 
 __all__ = [

@@ -26,7 +26,7 @@ def test_the_name_exists_and_is_public(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_its_signature_is_the_same(name: str) -> None:
     theirs, ours = getattr(multiprocessing, name), getattr(procession, name)
-    if not callable(theirs) or inspect.isclass(theirs) and issubclass(theirs, Exception):
+    if not callable(theirs) or (inspect.isclass(theirs) and issubclass(theirs, Exception)):
         assert type(theirs) is type(ours)
         return
     known, given = parameters(theirs), parameters(ours)

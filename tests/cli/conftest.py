@@ -16,7 +16,7 @@ from procession.testing.watch import Identity, eventually, identity, is_running,
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
-@pytest.fixture()
+@pytest.fixture
 def run(program: Any) -> Run:
     """``run(*words)``: `procession run` with these words, to its end."""
 
@@ -26,7 +26,7 @@ def run(program: Any) -> Run:
     return run
 
 
-@pytest.fixture()
+@pytest.fixture
 def start(program: Any) -> Callable[..., subprocess.Popen[str]]:
     """``start(*words)``: the same, not waiting."""
 
@@ -73,7 +73,7 @@ class Pids:
         wait_gone(self._known.values())
 
 
-@pytest.fixture()
+@pytest.fixture
 def pids(tmp_path: Path) -> Iterator[Pids]:
     """Where a test's program notes whom it starts: see NOTE."""
     found = Pids(tmp_path / "pids")

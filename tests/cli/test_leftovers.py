@@ -100,7 +100,8 @@ def test_a_killed_runner_takes_all_with_it(start: Any, program: Any, pids: Any) 
 
 
 def test_a_killed_runner_takes_plain_children_with_it(start: Any, program: Any, pids: Any) -> None:
-    """A program that never used a Process has no zygote to see to it: the guard does, even if it was killed once itself."""
+    """A program that never used a Process has no zygote to see to it: the guard does, even if it was killed once
+    itself."""
     code = """
 import subprocess, time
 note("child", subprocess.Popen(["sleep", "3600"], start_new_session=True).pid)

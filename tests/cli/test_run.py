@@ -103,7 +103,8 @@ def test_inherited_descriptors_are_the_programs(program: Any, tmp_path: Path) ->
     """As a shell's process substitution leaves them, and at numbers that we use ourselves."""
     (tmp_path / "text").write_text("inherited")
     with open(tmp_path / "text") as file:
-        command = [sys.executable, "-m", "procession", "run", "-q", "-c", "import os; print(os.read(4, 99), os.pread(64, 9, 0))"]
+        code = "import os; print(os.read(4, 99), os.pread(64, 9, 0))"
+        command = [sys.executable, "-m", "procession", "run", "-q", "-c", code]
         words = ["/bin/sh", "-c", 'exec 4<&"$0" 64<&"$0"; exec "$@"', str(file.fileno()), *command]
         bash = ["bash", *words[1:]]
         done = subprocess.run(bash, env=program.env, pass_fds=[file.fileno()], capture_output=True, text=True, timeout=30)

@@ -102,7 +102,8 @@ class Terminal:
         self.master, slave = os.openpty()
         command = [sys.executable, "-c", SHELL, sys.executable, "-m", "procession", "run", *words]
         self.shell = subprocess.Popen(
-            command, env=program.env, cwd=program.folder, stdin=slave, stdout=slave, stderr=slave, start_new_session=True
+            command, env=program.env, cwd=program.folder, start_new_session=True,
+            stdin=slave, stdout=slave, stderr=slave,
         )
         os.close(slave)
         self.text = ""
@@ -132,7 +133,7 @@ class Terminal:
         os.close(self.master)
 
 
-@pytest.fixture()
+@pytest.fixture
 def terminal(program: Any) -> Iterator[Any]:
     opened: list[Terminal] = []
 

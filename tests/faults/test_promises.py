@@ -14,7 +14,7 @@ import pytest
 
 import procession
 from procession.process.nursery import nursery
-from procession.testing import watch
+from procession.testing import leaks, watch
 from procession.testing.saboteurs import hold_the_gil, sleep_for_ever
 from procession.testing.watch import Identity, eventually, identity, is_running, is_zombie, wait_gone
 
@@ -113,7 +113,8 @@ def child(depth):
 def tree(program: Any, method: str, end: str, depth: int = 3, kinds: tuple[str, ...] = (), daemon: bool = True) -> Any:
     """Start a program with a chain of children; it ends by executing `end` when its standard input does."""
     code = f"METHOD, DEPTH, KINDS = {method!r}, {depth}, {kinds!r}\n" + TREE
-    code += f"p = procession.get_context(METHOD).Process(target=child, args=(1,), daemon={daemon})\np.start()\nsys.stdin.read()\n{end}\n"
+    code += f"procession.get_context(METHOD).Process(target=child, args=(1,), daemon={daemon}).start()\n"
+    code += f"sys.stdin.read()\n{end}\n"
     pids = program.folder / "pids"
     parent = program.start(program.script(code), str(pids), stdin=subprocess.PIPE)
     eventually(lambda: pids.exists() and "ready" in pids.read_text(), 20, "the family is complete")
@@ -157,11 +158,13 @@ def test_detached_is_spared(program: Any, method: str) -> None:
         import procession, sys
         from procession.testing.saboteurs import sleep_for_ever
         ctx = procession.get_context({method!r})
-        p = ctx.Process(target=sleep_for_ever, detached=True); p.start()
+        p = ctx.Process(target=lambda: (print("up", flush=True), sleep_for_ever()), detached=True); p.start()
         q = ctx.Process(target=sleep_for_ever); q.start()
         print(p.pid, q.pid, p.detached, procession.active_children() == [q], flush=True)
         sys.stdin.read()""", stdin=subprocess.PIPE)  # fmt: skip
-    pid, attached, *facts = parent.stdout.readline().split()
+    lines = sorted([parent.stdout.readline(), parent.stdout.readline()])
+    assert lines[1] == "up\n"
+    pid, attached, *facts = lines[0].split()
     assert facts == ["True", "True"]
     spared, condemned = identity(int(pid)), identity(int(attached))
     assert spared is not None
@@ -194,7 +197,7 @@ def test_a_child_outlives_the_thread_that_started_it(ctx: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-    os.waitpid(subprocess.Popen(["sleep", "0.2"]).pid, 0) if False else time.sleep(0.3)
+    time.sleep(0.3)  # (it must not happen: nothing to wait for)
     assert [process.is_alive() for process in kept] == [True] * 3
     for process in kept:
         process.kill()
@@ -206,6 +209,7 @@ def test_a_child_outlives_the_thread_that_started_it(ctx: Any) -> None:
 
 def test_the_zygote_may_be_killed_at_any_time() -> None:
     for moment in range(12):
+        leaks.settle()
         zygote = nursery._zygote
         assert zygote is not None
         zygote.signal(signal.SIGKILL)
@@ -219,13 +223,16 @@ def test_the_zygote_may_be_killed_at_any_time() -> None:
 
 def test_spares_may_be_killed_at_any_time() -> None:
     for code in range(6):
-        for spare in tuple(nursery._spares):
-            if spare.child.pid:
-                spare.child.signal(signal.SIGKILL)
+        struck = [spare.child for spare in tuple(nursery._spares) if spare.child.pid and spare.child.signal(signal.SIGKILL)]
+        if code % 2:
+            for child in struck:
+                child.wait()
         process = procession.Process(target=os._exit, args=(code,))
         process.start()
         process.join()
-        assert process.exitcode == code
+        # A spare that was struck but had not yet died when it was handed the start is a child that was killed.
+        allowed = {code} if code % 2 or process.pid not in {child.pid for child in struck} else {code, -signal.SIGKILL}
+        assert process.exitcode in allowed
 
 
 def test_a_stopped_spare_starts_when_continued() -> None:

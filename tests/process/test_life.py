@@ -168,7 +168,8 @@ def test_close(ctx: Any) -> None:
     process.join()
     process.close()
     process.close()
-    for use in (process.start, process.join, process.is_alive, process.terminate, process.kill, process.interrupt, process.times):
+    uses = ("start", "join", "is_alive", "terminate", "kill", "interrupt", "times")
+    for use in (getattr(process, name) for name in uses):
         with pytest.raises(ClosedError, match="process object is closed"):
             use()
     for name in ("exitcode", "sentinel", "state", "pid", "ident"):

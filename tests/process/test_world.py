@@ -62,6 +62,8 @@ def test_directory(ctx: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path
 
 def test_a_directory_that_is_gone_is_no_hindrance(ctx: Any, ask: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
     (tmp_path / "gone").mkdir()
+    if ctx.get_start_method() == "spawn" and sys.version_info[:3] == (3, 13, 0):
+        pytest.xfail("Python 3.13.0 itself fails to import socket, started in a directory that is gone")
     monkeypatch.delenv("PYTHONPATH", raising=False)  # a relative one keeps Python itself from starting
     monkeypatch.chdir(tmp_path / "gone")
     (tmp_path / "gone").rmdir()
@@ -147,7 +149,7 @@ def test_standard_input(ctx: Any, ask: Any, form: str, tmp_path: Any) -> None:
         os.close(write)
         closing = [given]
     else:
-        file = open(tmp_path / "in")  # noqa: SIM115
+        file = open(tmp_path / "in")
         given = file if form == "file" else os.dup(file.fileno())
         closing = [given] if form == "descriptor" else []
 
@@ -280,7 +282,7 @@ def test_descriptors_of_the_parent_are_not_inherited(ctx: Any, ask: Any) -> None
     read, write = os.pipe()
     os.set_inheritable(write, True)
     targets = ask(ctx, lambda: [os.readlink(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd")
-                                if os.path.exists(f"/proc/self/fd/{fd}") or True and os.path.islink(f"/proc/self/fd/{fd}")])  # fmt: skip
+                                if os.path.islink(f"/proc/self/fd/{fd}")])  # fmt: skip
     mine = os.readlink(f"/proc/self/fd/{write}")
     os.close(read)
     os.close(write)

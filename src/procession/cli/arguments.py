@@ -43,7 +43,8 @@ class Refused(Exception):
 
 
 def split(words: list[str]) -> tuple[list[str], tuple[str, list[str]] | None]:
-    """Divide the words after `run` into our own options and (kind, the program and its arguments); the second part is None
+    """Divide the words after `run` into our own options and (kind, the program and its arguments); the second part is
+    None
     where no program is named. As for python, -m and -c end the options, and so does the first word that is none."""
     at = 0
     while at < len(words):
@@ -106,9 +107,9 @@ def _check_module(name: str) -> None:
     spec = _find(*name.split("."))
     if not spec:
         raise Refused(f"cannot run module {name!r}: there is none of that name")
-    if spec.submodule_search_locations is not None and not spec.name.endswith("__main__"):
-        if not _find(*name.split("."), "__main__"):
-            raise Refused(f"cannot run module {name!r}: it is a package without a __main__")
+    is_package = spec.submodule_search_locations is not None and not spec.name.endswith("__main__")
+    if is_package and not _find(*name.split("."), "__main__"):
+        raise Refused(f"cannot run module {name!r}: it is a package without a __main__")
 
 
 def _find(top: str, *below: str) -> ModuleSpec | None:

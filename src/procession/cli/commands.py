@@ -50,7 +50,7 @@ def execute(prog_name: str) -> int:
     except (click.Abort, KeyboardInterrupt):
         return 130
     except BrokenPipeError:  # whoever read us has seen enough
-        sys.stdout = None  # type: ignore[assignment]
+        sys.stdout = None
         return 0
 
 
@@ -73,18 +73,21 @@ class _RunCommand(click.Command):
 def run(ctx: click.Context, quiet: bool, report: str | None) -> None:
     """Run a Python program as the root of a family of processes.
 
-    SCRIPT is a file, a directory or zip file with a __main__.py, or - for standard input; -m and -c are python's. The program
+    SCRIPT is a file, a directory or zip file with a __main__.py, or - for standard input; -m and -c are python's. The
+    program
     runs as it does under python, with the same arguments, path and exit status, but `multiprocessing` is procession:
     processes start faster and none is left behind. All options come before the program.
 
-    Signals are passed on to the program. When it ends, everything that it started and that is still there is ended, but for
+    Signals are passed on to the program. When it ends, everything that it started and that is still there is ended,
+    but for
     processes that it detached on purpose. If this command is killed, the program and all below it die with it. It reaps
     every orphan, so it can be the first process of a container.
 
     \b
     Exit status: the program's own; 128 + N if signal N ended it; 2 if there is no such program.
 
-    At the end a summary goes to standard error: processes started, alive at once, failed, killed and left over, by name; the
+    At the end a summary goes to standard error: processes started, alive at once, failed, killed and left over, by
+    name; the
     time that they spent running, ready (waiting for a processor) and blocked (waiting for anything else); peak memory.
 
     \b
@@ -111,8 +114,10 @@ _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def ps(as_json: bool) -> None:
     """List the families of processes on this machine.
 
-    Read from outside, from each family's process table and from /proc: the programs do not notice. Each process with pid,
-    parent, name, state (running, ready, blocked, stopped), CPU time, memory (its share: PSS), age, and what it waits for.
+    Read from outside, from each family's process table and from /proc: the programs do not notice. Each process with
+    pid,
+    parent, name, state (running, ready, blocked, stopped), CPU time, memory (its share: PSS), age, and what it waits
+    for.
     procession's own helpers (runner, guard, zygotes, spares that stand ready) are shown dimmed.
 
     Below them, zombies of other programs: processes that have ended, and whose parent has not waited for them.

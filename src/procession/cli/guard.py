@@ -1,6 +1,7 @@
 """The guard: a fork of the runner that does nothing but wait for the runner's end.
 
-If the runner is SIGKILLed, the kernel kills the program (PR_SET_PDEATHSIG), and its zygote, if it has one, ends what the program
+If the runner is SIGKILLed, the kernel kills the program (PR_SET_PDEATHSIG), and its zygote, if it has one, ends what
+the program
 left. A program without a zygote may have children too: them the guard ends. In the usual case the runner ends it.
 """
 

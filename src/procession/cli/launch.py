@@ -6,7 +6,6 @@ import marshal
 import os
 import subprocess
 import sys
-from multiprocessing import spawn
 
 from procession import _native
 from procession.cli.arguments import Wanted
@@ -23,7 +22,7 @@ def start(wanted: Wanted, member: int, inherited: Inherited, fds: list[int]) -> 
     ours, theirs = _native.channel_pair()
     try:
         environ, changed = _environment(member)
-        executable = os.fsencode(spawn.get_executable() or sys.executable)
+        executable = os.fsencode(sys.executable)
         argv = [executable, *_flags(), *map(os.fsencode, wanted.words)]
         standard = launch.open_standard_fds()
         pid = _native.launch(executable, argv, environ, [*standard, theirs, _native.commons_fd()])

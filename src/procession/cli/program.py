@@ -1,6 +1,8 @@
-"""The program's side of `procession run`: how a fresh interpreter becomes the root of the family before it runs the program.
+"""The program's side of `procession run`: how a fresh interpreter becomes the root of the family before it runs the
+program.
 
-Called by `hook/sitecustomize.py`. What the runner tells it comes over a start channel, descriptor 3, with the commons as
+Called by `hook/sitecustomize.py`. What the runner tells it comes over a start channel, descriptor 3, with the commons
+as
 descriptor 4; both numbers are free again before the program begins.
 """
 
@@ -22,7 +24,8 @@ _HIGH = 64
 
 
 def enter() -> None:
-    """Join the family, be bound to the runner's life, and let `multiprocessing` be ours. Ends the process if there is no
+    """Join the family, be bound to the runner's life, and let `multiprocessing` be ours. Ends the process if there is
+    no
     runner any more."""
     message, passed = _native.channel_receive(START_FD)
     if not message:

@@ -1,7 +1,9 @@
 """The runner: the process that `procession run` is, from the program's start to the summary.
 
-Written to be PID 1 if need be. It has one thread, and one place where it waits: for a signal. SIGCHLD makes it reap whatever
-has ended, its own child or an orphan that the kernel gave it (PR_SET_CHILD_SUBREAPER); other signals go on to the program.
+Written to be PID 1 if need be. It has one thread, and one place where it waits: for a signal. SIGCHLD makes it reap
+whatever
+has ended, its own child or an orphan that the kernel gave it (PR_SET_CHILD_SUBREAPER); other signals go on to the
+program.
 """
 
 from __future__ import annotations

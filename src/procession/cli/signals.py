@@ -49,7 +49,8 @@ def _group(pid: int) -> int | None:
 
 
 def stop_like(number: int) -> None:
-    """Stop ourselves as the program was stopped, so that the shell sees its job stopped. Returns when continued; at once
+    """Stop ourselves as the program was stopped, so that the shell sees its job stopped. Returns when continued; at
+    once
     where the kernel does not let us stop (no shell there to continue us)."""
     if number == signal.SIGSTOP and not foreground():
         return  # somebody's kill -STOP, meant for the program alone

@@ -18,8 +18,10 @@ The report of `procession run --report` is one JSON object:
                       sums over all of them: on a processor, waiting for one, waiting for anything else (main threads)
     cpu_seconds       of the program and of all that it waited for, all threads
     peak_kib          largest memory of one process at one time
-    processes         those that ended badly, the last 256: name, pid, end ("failed", "killed", "left over", or "terminated":
-                      ended by a signal that the family sent), exit_code (-N for signal N), signal, running_seconds, peak_kib
+    processes         those that ended badly, the last 256: name, pid, end ("failed", "killed", "left over", or
+    "terminated":
+                      ended by a signal that the family sent), exit_code (-N for signal N), signal, running_seconds,
+                      peak_kib
 """
 
 from __future__ import annotations

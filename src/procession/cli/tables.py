@@ -1,4 +1,5 @@
-"""`procession ps` and `procession tree` as text: for a terminal with colours and cut to its width, for a pipe plain and whole."""
+"""`procession ps` and `procession tree` as text: for a terminal with colours and cut to its width, for a pipe plain
+and whole."""
 
 from __future__ import annotations
 
@@ -56,7 +57,7 @@ def _cells(facts: dict[str, Any]) -> tuple[str, ...]:
 def _name(facts: dict[str, Any]) -> str:
     marks = [mark for mark, given in (("detached", facts["detached"]), (facts["kind"], facts["kind"] == "spare")) if given]
     marks = [mark for mark in marks if mark != facts["name"]]
-    return facts["name"] + (f" ({', '.join(marks)})" if marks else "")
+    return str(facts["name"]) + (f" ({', '.join(marks)})" if marks else "")
 
 
 def process_lines(survey: Survey, paint: Paint) -> Iterator[str]:

@@ -1,8 +1,8 @@
 """Stand in for `multiprocessing`: ``install()`` makes unmodified programs run on procession.
 
 The package `multiprocessing` stays what it is. Its class Process is derived from ours, and its default context and its
-contexts by start method become ours, so that every process is ours that a program starts, or that the standard library's
-own Pool, Manager and ProcessPoolExecutor make, whenever they were imported. `uninstall` undoes it.
+contexts by start method become ours. So every process is ours that a program starts, or that the standard library's own
+Pool, Manager and ProcessPoolExecutor make, whenever they were imported. `uninstall` undoes it.
 
 What differs from the standard library is in docs/differences.md.
 """

@@ -82,15 +82,12 @@ def _fill(main: _Main) -> None:
 
 
 def _program(facts: dict[str, str]) -> tuple[str | None, types.CodeType | None]:
-    """Source and code of the script, as far as they are there: it may be compiled, in an archive, or without a suffix."""
+    """Source and code of the script, as far as they exist: it may be compiled, in an archive, or without a suffix."""
     from importlib.util import find_spec
 
     path = facts.get("file", "")
     try:
-        if _is_module(facts):
-            spec = find_spec(facts["name"])
-        else:
-            spec = _spec_beside(path)
+        spec = find_spec(facts["name"]) if _is_module(facts) else _spec_beside(path)
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
             return loader.get_source(spec.name), loader.get_code(spec.name)

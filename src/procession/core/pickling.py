@@ -11,12 +11,11 @@ import pickle
 import sys
 import types
 from collections import ChainMap
-from multiprocessing.context import get_spawning_popen  # type: ignore[attr-defined]
-from multiprocessing.reduction import ForkingPickler
 from typing import Any
 
 import cloudpickle
 
+from procession.core.stdlib import mp_context, mp_reduction
 from procession.core.tracker import Tracker
 
 __all__ = ["dumps", "first_unpicklable", "loads"]
@@ -42,7 +41,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
 
     def __init__(self, file: io.BytesIO) -> None:
         # Before the base class's: C looks the table up there, once.
-        self.dispatch_table = ChainMap(ForkingPickler._extra_reducers, self.dispatch_table)  # type: ignore[attr-defined]
+        by_type: Any = cloudpickle.Pickler.dispatch_table
+        self.dispatch_table = ChainMap(mp_reduction.ForkingPickler._extra_reducers, by_type)
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self.definitions: dict[str, Any] = {}
         self.modules: set[str] = set()
@@ -56,7 +56,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     def reducer_override(self, obj: Any) -> Any:
         if isinstance(obj, self._semaphore):
             # Its name in the system goes with the parent's last reference, perhaps our caller's: keep it for the child.
-            popen = get_spawning_popen()
+            popen = mp_context.get_spawning_popen()
             if popen is not None:
                 popen._kept.append(obj)
         if obj is self._main:

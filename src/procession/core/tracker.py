@@ -1,15 +1,15 @@
-"""The standard library's resource tracker: a process that removes the named semaphores and shared memory that a program leaves.
+"""The standard library's resource tracker: a process that removes the named semaphores and shared memory that are left.
 
-A child uses its parent's. With one of its own, what it has opened would be removed under its parent as soon as it ended.
+A child uses its parent's. With one of its own, what it has opened would be removed under its parent when it ends.
 """
 
 from __future__ import annotations
 
 import sys
-from multiprocessing.context import get_spawning_popen  # type: ignore[attr-defined]
 from typing import Any
 
 from procession.core import fds
+from procession.core.stdlib import mp_context
 
 __all__ = ["Tracker"]
 
@@ -20,8 +20,9 @@ class Tracker:
     def __reduce__(self) -> tuple[Any, ...]:
         module = sys.modules.get("multiprocessing.resource_tracker")
         fd = None if module is None else module._resource_tracker._fd
-        popen = get_spawning_popen()
-        return _use, (None if fd is None or popen is None else popen.duplicate_for_child(fd),)
+        popen = mp_context.get_spawning_popen()
+        known = fd is not None and popen is not None
+        return _use, (popen.duplicate_for_child(fd) if known else None,)
 
 
 def _use(index: int | None) -> None:

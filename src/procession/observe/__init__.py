@@ -1,1 +1,2 @@
-"""What can be seen from outside: the machine's processes in /proc, and the families in their process tables. Only reads."""
+"""What can be seen from outside: the machine's processes in /proc, and the families in their process tables. Only
+reads."""

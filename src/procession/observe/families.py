@@ -67,9 +67,9 @@ def survey() -> Survey:
     stats = procfs.all_stats()
     carriers, unreadable = _carriers(stats)
     families, refused = {}, []
-    for pids in carriers.values():
+    for inode, pids in carriers.items():
         try:
-            family = _read_first(pids)
+            family = _read_first(pids, inode)
         except OtherLayout as error:
             refused.append(f"the family of process {pids[0]} is left out: {error}")
             continue
@@ -80,9 +80,9 @@ def survey() -> Survey:
     return Survey(sorted(families.values(), key=lambda f: f.header.founded), stats, unreadable, refused)
 
 
-def _carriers(stats: dict[int, procfs.Stat]) -> tuple[dict[bytes, list[int]], int]:
+def _carriers(stats: dict[int, procfs.Stat]) -> tuple[dict[int, list[int]], int]:
     """For each family's memory, by inode, who maps it; and how many processes would not say."""
-    carriers: dict[bytes, list[int]] = {}
+    carriers: dict[int, list[int]] = {}
     unreadable = 0
     for pid in stats:
         try:
@@ -93,15 +93,15 @@ def _carriers(stats: dict[int, procfs.Stat]) -> tuple[dict[bytes, list[int]], in
             continue
         except OSError:
             continue
-        for inode in {line.split()[4] for line in lines if line.endswith(procfs.COMMONS)}:
+        for inode in {int(line.split()[4]) for line in lines if line.endswith(procfs.COMMONS)}:
             carriers.setdefault(inode, []).append(pid)
     return carriers, unreadable
 
 
-def _read_first(pids: list[int]) -> Family | None:
+def _read_first(pids: list[int], inode: int) -> Family | None:
     """Read the memory through the first of them that lets us."""
     for pid in pids:
-        fd = _open_commons(pid)
+        fd = _open_commons(pid, inode)
         if fd is None:
             continue
         try:
@@ -111,12 +111,13 @@ def _read_first(pids: list[int]) -> Family | None:
     return None
 
 
-def _open_commons(pid: int) -> int | None:
+def _open_commons(pid: int, inode: int) -> int | None:
     folder = f"/proc/{pid}/fd"
     try:
         for name in os.listdir(folder):
-            if os.readlink(f"{folder}/{name}") == _LINK:
-                return os.open(f"{folder}/{name}", os.O_RDONLY | os.O_CLOEXEC)
+            path = f"{folder}/{name}"
+            if os.readlink(path) == _LINK and os.stat(path).st_ino == inode:
+                return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         pass
     return None

@@ -101,13 +101,14 @@ def describe(stat: procfs.Stat, member: Member | None) -> dict[str, Any]:
         "waits_seconds": _since(member.record.wait_since) if member and member.waits_for else None,
         "cpu_seconds": round(stat.cpu, 2),
         "memory_kib": 0 if zombie else procfs.memory_kib(stat.pid),
-        "age_seconds": round(_since(member.record.born) if _is_users(member) else procfs.age(stat), 3),
+        "age_seconds": round(_age(stat, member), 3),
         "command": procfs.command(stat.pid),
     }
 
 
-def _is_users(member: Member | None) -> bool:
-    return member is not None and member.kind == "process"
+def _age(stat: procfs.Stat, member: Member | None) -> float:
+    """Of a process of the user's, since its start(): as a spare it may have stood ready for long."""
+    return _since(member.record.born) if member is not None and member.kind == "process" else procfs.age(stat)
 
 
 def _since(moment: int) -> float:

@@ -1,6 +1,8 @@
-"""The commons as a file: its header and its process table, by the bytes that native/commons.h and native/table.h define.
+"""The commons as a file: its header and its process table, by the bytes that native/commons.h and native/table.h
+define.
 
-A file of another layout is refused whole (`decode_header`), so that two versions of procession never misread each other.
+A file of another layout is refused whole (`decode_header`), so that two versions of procession never misread each
+other.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""What /proc says of a process (man 5 proc). A process that ends while it is read is simply not there: None, or empty."""
+"""What /proc says of a process (man 5 proc). A process that ends while it is read is simply not there: None, or
+empty."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ library's, with our processes below.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from multiprocessing import context as mp_context
 from typing import Any
 
@@ -51,7 +50,7 @@ class _Context(mp_context.BaseContext):
         pass
 
 
-def _popen(method: str) -> Callable[[Any], Any]:
+def _popen(method: str) -> Any:
     def make(process: Process) -> Any:
         from procession.process.popen import POPEN
 
@@ -90,22 +89,22 @@ class SpawnProcess(Process):
 
 class ZygoteContext(_Context):
     _name = "zygote"
-    Process = ZygoteProcess  # type: ignore[assignment]
+    Process = ZygoteProcess
 
 
 class ForkServerContext(_Context):
     _name = "forkserver"
-    Process = ForkServerProcess  # type: ignore[assignment]
+    Process = ForkServerProcess
 
 
 class ForkContext(_Context):
     _name = "fork"
-    Process = ForkProcess  # type: ignore[assignment]
+    Process = ForkProcess
 
 
 class SpawnContext(_Context):
     _name = "spawn"
-    Process = SpawnProcess  # type: ignore[assignment]
+    Process = SpawnProcess
 
 
 CONTEXTS: dict[str, Any] = {
@@ -127,7 +126,7 @@ def _named(method: str) -> Any:
 class DefaultContext(_Context):
     """The context behind the package's own functions: its start method can be set, once."""
 
-    Process = Process  # type: ignore[assignment]
+    Process = Process
 
     def __init__(self) -> None:
         self._default_context = CONTEXTS["zygote"]
@@ -161,7 +160,7 @@ class DefaultContext(_Context):
         return list(CONTEXTS)
 
 
-default_context = DefaultContext()
+default_context: DefaultContext = DefaultContext()
 
 
 def force_start_method(method: str) -> None:

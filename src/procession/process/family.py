@@ -66,3 +66,4 @@ class Family:
 
 family = Family()
 forkhooks.after_in_child(family.forget_in_fork)
+forkhooks.install()

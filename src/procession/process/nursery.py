@@ -93,6 +93,14 @@ class Nursery:
                 self._launch()
         self.refill()
 
+    def guard(self) -> None:
+        """See to it that there is a zygote, whatever the start method: it is also who ends what we leave if we are killed."""
+        if self._zygote is None or self._zygote.exited:
+            with self._lock:
+                family.ensure()
+                if self._zygote is None or self._zygote.exited:
+                    self._launch()
+
     def _order(self) -> bool:
         """Ask the zygote for one more. False when it is dead."""
         assert self._told is not None

@@ -230,7 +230,7 @@ def _waitid() -> Callable[..., Any]:
         if idtype == os.P_PID and options & os.WEXITED and known(id):
             return _one(form, id, options)
         if idtype not in (os.P_ALL, os.P_PGID) or not options & os.WEXITED:
-            return original(idtype, id, options)  # type: ignore[arg-type]
+            return original(idtype, id, options)
         return _any(form, None if idtype == os.P_ALL else index(id), options)
 
     return waitid

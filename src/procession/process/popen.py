@@ -8,13 +8,13 @@ import os
 import pickle
 import signal
 import sys
+import threading
 from collections.abc import Callable
-from multiprocessing import context as mp_context
-from multiprocessing import util
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
 from procession.core import fds, messages
+from procession.core.stdlib import mp_context, mp_util
 from procession.errors import StartError, UnpicklableError
 from procession.process import oswait, streams, world
 from procession.process.family import family
@@ -33,7 +33,7 @@ class Popen:
     DupFd = staticmethod(fds.PassedFd)
 
     def __init__(self, process: Process) -> None:
-        util._flush_std_streams()  # type: ignore[attr-defined]
+        mp_util()._flush_std_streams()
         self._fds: list[int] = []
         self._kept: list[Any] = []
         self._modules: set[str] = set()
@@ -115,13 +115,13 @@ class _MessagePopen(Popen):
     def _pickle(self, process: Process) -> bytes:
         from procession.core import pickling
 
-        mp_context.set_spawning_popen(self)  # type: ignore[attr-defined]
+        mp_context.set_spawning_popen(self)
         try:
             return pickling.dumps(process, self._modules)
         except Exception as error:
             raise self._unpicklable(process, error) from error
         finally:
-            mp_context.set_spawning_popen(None)  # type: ignore[attr-defined]
+            mp_context.set_spawning_popen(None)
 
     def _unpicklable(self, process: Process, error: Exception) -> Exception:
         from procession.core import pickling
@@ -165,7 +165,7 @@ class SpawnPopen(_MessagePopen):
     method = "spawn"
 
     def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
-        family.ensure()
+        nursery.guard()
         ours, theirs = _native.channel_pair()
         member = _native.NOBODY
         try:
@@ -193,9 +193,12 @@ class ForkPopen(Popen):
         return fd
 
     def _start(self, process: Process) -> _native.Child:
-        family.ensure()
+        nursery.guard()
         member = _native.table_add(_native.ORDERED, _flags(process), family.me, process.name)
         parent, parent_pidfd = os.getpid(), os.pidfd_open(os.getpid())
+        # The kernel sends the signal when the *thread* that forked ends: armed only if that thread lasts as long as we do.
+        # Otherwise the zygote, which watches us, ends the child with us.
+        death = signal.SIGKILL if threading.get_native_id() == parent else 0
         with streams.standard_streams(process._stdin) as standard:
             try:
                 pid = os.fork()
@@ -206,11 +209,13 @@ class ForkPopen(Popen):
                 if "pid" not in locals() or pid:  # in the parent, or nowhere
                     os.close(parent_pidfd)
             if pid == 0:
-                _forked(process, member, parent, parent_pidfd, standard)
+                _forked(process, member, parent, death, parent_pidfd, standard)
         return _native.Child.adopt(pid, -1, member)
 
 
-def _forked(process: Process, member: int, parent: int, parent_pidfd: int, standard: list[int]) -> None:
+def _forked(
+    process: Process, member: int, parent: int, death: int, parent_pidfd: int, standard: list[int]
+) -> None:
     """The child's side of a fork. Never returns into the user's copy of the stack."""
     code = 1
     try:
@@ -220,14 +225,14 @@ def _forked(process: Process, member: int, parent: int, parent_pidfd: int, stand
         family.become(member)
         if process.detached:
             os.setsid()
-        elif not _native.self_die_with(parent, signal.SIGKILL):
+        elif not _native.self_die_with(parent, death):
             os._exit(1)
         _fresh_signals()
         if process._stdin is not None:
             os.dup2(standard[0], 0)
             sys.stdin = open(0, closefd=False)
         else:
-            util._close_stdin()  # type: ignore[attr-defined]
+            mp_util()._close_stdin()
         code = process._bootstrap(parent_pidfd)
         _native.self_leave(member, code & 0xFF)
     finally:

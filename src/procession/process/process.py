@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import os
 import sys
-import threading
 from collections.abc import Callable, Generator, Iterable, Mapping
-from multiprocessing import process as mp_process
+from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from procession import _native
+from procession.core.stdlib import mp_process, mp_threading, mp_util
 from procession.errors import ClosedError, ProcessStateError
 from procession.process import streams
 
@@ -32,7 +31,7 @@ class Times(NamedTuple):
     blocked: float
 
 
-class Process(mp_process.BaseProcess):
+class Process(BaseProcess):
     """A process that calls ``target(*args, **kwargs)``, or a subclass's `run`.
 
     All of `multiprocessing.Process` with the same meaning. What is added is keyword-only:
@@ -48,6 +47,16 @@ class Process(mp_process.BaseProcess):
     """
 
     _start_method: str | None = None
+    # The base class's own, which typeshed does not tell of:
+    _target: Callable[..., object] | None
+    _args: tuple[Any, ...]
+    _kwargs: dict[str, Any]
+    _config: dict[str, Any]
+    _parent_pid: int
+    _parent_name: str
+    _popen: Any
+    _closed: bool
+    _after_fork: Callable[[], None]
 
     def __init__(
         self,
@@ -55,7 +64,7 @@ class Process(mp_process.BaseProcess):
         target: Callable[..., object] | None = None,
         name: str | None = None,
         args: Iterable[Any] = (),
-        kwargs: Mapping[str, Any] = {},  # noqa: B006  (multiprocessing's signature; never changed)
+        kwargs: Mapping[str, Any] = {},
         *,
         daemon: bool | None = None,
         detached: bool = False,
@@ -64,7 +73,7 @@ class Process(mp_process.BaseProcess):
         if target is not None and not callable(target):
             raise TypeError(f"target must be callable or None, not {type(target).__name__}: {target!r}")
         streams.check_stdin(stdin)
-        super().__init__(group, target, name, args, kwargs, daemon=daemon)  # type: ignore[arg-type]
+        super().__init__(group, target, name, args, kwargs, daemon=daemon)
         self._detached = bool(detached)
         self._stdin = stdin
 
@@ -72,8 +81,8 @@ class Process(mp_process.BaseProcess):
 
     def run(self) -> None:
         """What the child does; a subclass may define it anew. Called by `start` in the child, or by you, in place."""
-        if self._target:  # type: ignore[attr-defined]
-            self._target(*self._args, **self._kwargs)  # type: ignore[attr-defined]
+        if self._target:
+            self._target(*self._args, **self._kwargs)
 
     def start(self) -> None:
         """Start the child and return; at once if a spare stands ready (the very first start launches the zygote).
@@ -91,14 +100,14 @@ class Process(mp_process.BaseProcess):
                 f"{self.name!r} was created by process {self._parent_pid}, this is {os.getpid()}"
             )
         _forget_exited()
-        self._popen = self._Popen(self)  # type: ignore[attr-defined]
+        self._popen = self._Popen(self)
         # The child has its own; ours could keep the process object alive in a circle (python/cpython#74956).
         del self._target, self._args, self._kwargs
         if not self._detached:
-            mp_process._children.add(self)  # type: ignore[attr-defined]
+            mp_process._children.add(self)
 
     @staticmethod
-    def _Popen(process: Process) -> Any:  # noqa: N802
+    def _Popen(process: Process) -> Any:
         from procession.process.context import default_context
 
         return default_context.get_context().Process._Popen(process)
@@ -114,7 +123,7 @@ class Process(mp_process.BaseProcess):
         if self._popen is None:
             raise ProcessStateError(f"can only join a started process: {self!r}")
         if self._popen.wait(timeout) is not None:
-            mp_process._children.discard(self)  # type: ignore[attr-defined]
+            mp_process._children.discard(self)
 
     def is_alive(self) -> bool:
         """Whether the child runs. Does not block."""
@@ -126,7 +135,7 @@ class Process(mp_process.BaseProcess):
             return False
         if self._popen.poll() is None:
             return True
-        mp_process._children.discard(self)  # type: ignore[attr-defined]
+        mp_process._children.discard(self)
         return False
 
     def terminate(self, *, grace: float | None = None) -> None:
@@ -153,10 +162,12 @@ class Process(mp_process.BaseProcess):
         """Give up all that this object holds. Raises ValueError while the child runs; later uses raise ClosedError."""
         if self._popen is not None:
             if self._popen.poll() is None:
-                raise ValueError("Cannot close a process while it is still running. You should first call join() or terminate().")
+                raise ValueError(
+                    "Cannot close a process while it is still running. You should first call join() or terminate()."
+                )
             self._popen.close()
             self._popen = None
-            mp_process._children.discard(self)  # type: ignore[attr-defined]
+            mp_process._children.discard(self)
         self._closed = True
 
     # --- waiting without waiting in place ---
@@ -235,7 +246,8 @@ class Process(mp_process.BaseProcess):
     def _check_parent(self, verb: str) -> None:
         if self._parent_pid != os.getpid():
             raise ProcessStateError(
-                f"can only {verb} a child process: {self.name!r} is a child of process {self._parent_pid}, this is {os.getpid()}"
+                f"can only {verb} a child process: {self.name!r} is a child of process {self._parent_pid}, "
+                f"this is {os.getpid()}"
             )
 
     def _check_closed(self) -> None:
@@ -251,9 +263,9 @@ class Process(mp_process.BaseProcess):
 
     def _parts(self) -> dict[str, Any]:
         """What of it is pickled, by the names that an error message gives them."""
-        parts: dict[str, Any] = {"target": self._target}  # type: ignore[attr-defined]
-        parts.update({f"args[{i}]": value for i, value in enumerate(self._args)})  # type: ignore[attr-defined]
-        parts.update({f"kwargs[{key!r}]": value for key, value in self._kwargs.items()})  # type: ignore[attr-defined]
+        parts: dict[str, Any] = {"target": self._target}
+        parts.update({f"args[{i}]": value for i, value in enumerate(self._args)})
+        parts.update({f"kwargs[{key!r}]": value for key, value in self._kwargs.items()})
         known = {"_target", "_args", "_kwargs", "_config", "_popen"}
         parts.update({f"attribute {key!r}": value for key, value in self.__dict__.items() if key not in known})
         return parts
@@ -266,8 +278,7 @@ class Process(mp_process.BaseProcess):
 
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
         """The child's whole life; returns its exit code. (BaseProcess has the same steps; see docs/differences.md.)"""
-        from multiprocessing import util  # (its import takes as long as all of procession's own)
-
+        util = mp_util()
         code = 1
         try:
             self._enter(parent_sentinel)
@@ -275,7 +286,7 @@ class Process(mp_process.BaseProcess):
                 self.run()
                 code = 0
             finally:
-                util._exit_function()  # type: ignore[attr-defined]
+                util._exit_function()
         except SystemExit as error:
             code = _code_of(error)
         except KeyboardInterrupt:
@@ -284,44 +295,42 @@ class Process(mp_process.BaseProcess):
             code = 1
             _print_traceback(self.name)
         finally:
-            threading._shutdown()  # type: ignore[attr-defined]
+            mp_threading._shutdown()
             util.info("process exiting with exitcode %d", code)
-            util._flush_std_streams()  # type: ignore[attr-defined]
+            util._flush_std_streams()
         return code
 
     def _enter(self, parent_sentinel: int | None) -> None:
         """Become the current process of this program."""
-        from multiprocessing import util
-
+        util = mp_util()
         if self._start_method is not None:
             from procession.process.context import force_start_method
 
             force_start_method(self._start_method)
-        mp_process._process_counter = itertools.count(1)  # type: ignore[attr-defined]
-        mp_process._children = set()  # type: ignore[attr-defined]
-        old = mp_process._current_process  # type: ignore[attr-defined]
-        mp_process._current_process = self  # type: ignore[attr-defined]
-        mp_process._parent_process = mp_process._ParentProcess(  # type: ignore[attr-defined]
-            self._parent_name, self._parent_pid, parent_sentinel  # type: ignore[attr-defined]
+        mp_process._process_counter = itertools.count(1)
+        mp_process._children = set()
+        old = mp_process._current_process
+        mp_process._current_process = self
+        mp_process._parent_process = mp_process._ParentProcess(
+            self._parent_name, self._parent_pid, parent_sentinel
         )
-        if threading._HAVE_THREAD_NATIVE_ID:  # type: ignore[attr-defined]
-            threading.main_thread()._set_native_id()  # type: ignore[attr-defined]
+        if mp_threading._HAVE_THREAD_NATIVE_ID:
+            mp_threading.main_thread()._set_native_id()
         try:
-            self._after_fork()  # type: ignore[attr-defined]
+            self._after_fork()
         finally:
             del old  # only now: its finalizers must not run before the fork handlers
         util.info("child process calling self.run()")
 
     def _rehearse(self, parent_sentinel: int) -> None:
         """What `_bootstrap` does, as far as it can be done again."""
-        from multiprocessing import util
-
+        util = mp_util()
         self._enter(parent_sentinel)
         self.run()
-        util._exit_function()  # type: ignore[attr-defined]
-        util._exiting = False  # type: ignore[attr-defined]
+        util._exit_function()
+        util._exiting = False
         util.info("process exiting with exitcode %d", 0)
-        util._flush_std_streams()  # type: ignore[attr-defined]
+        util._flush_std_streams()
 
 
 def _code_of(error: SystemExit) -> int:
@@ -340,9 +349,10 @@ def _print_traceback(name: str) -> None:
     traceback.print_exc()
 
 
-def active_children() -> list[mp_process.BaseProcess]:
+def active_children() -> list[BaseProcess]:
     """All children of this process that are alive. Does not block."""
-    return mp_process.active_children()
+    children: list[BaseProcess] = mp_process.active_children()
+    return children
 
 
 _purge_at = 64
@@ -351,7 +361,7 @@ _purge_at = 64
 def _forget_exited() -> None:
     """Drop ended children that nobody joined from the list of children, once in a while."""
     global _purge_at
-    children = mp_process._children  # type: ignore[attr-defined]
+    children = mp_process._children
     if len(children) >= _purge_at:
         mp_process.active_children()
         _purge_at = max(64, 2 * len(children))

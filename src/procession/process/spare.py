@@ -6,6 +6,7 @@ that the pages which a start writes are its own already, then waits for the mess
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import io
 import os
@@ -14,12 +15,11 @@ import select
 import signal
 import struct
 import sys
-from multiprocessing import process as mp_process
-from multiprocessing import util
 from typing import Any, NamedTuple, NoReturn
 
 from procession import _native
 from procession.core import fds, forkhooks, main_module, messages, pickling
+from procession.core.stdlib import mp_process, mp_util
 from procession.process import world, zygote
 from procession.process.family import family
 from procession.process.process import Process
@@ -71,7 +71,8 @@ def live(boot: dict[str, Any], member: int, sock: int) -> NoReturn:
         _native.self_settle(member, _native.IDLE)
         _native.channel_send(sock, HELLO.pack(os.getpid()), [])
         if not _is_waiting(sock):  # in a burst there is no time for it
-            rehearse(member)
+            with contextlib.suppress(Exception):  # what is wrong with a start is for the start to tell
+                rehearse(member)
         _wait(boot, member, sock)
     except ConnectionError:
         os._exit(0)  # nobody wants us
@@ -132,7 +133,8 @@ def _become(member: int, start: Start, received: list[int], mine: bytes) -> Proc
     try:
         process: Process = pickling.loads(start.payload)
     except BaseException:
-        return _report(start.name)
+        _report(start.name)
+        return None
     forkhooks.sleep(False)
     _reseed()
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -153,7 +155,7 @@ def _report(name: str) -> None:
 
     sys.stderr.write(f"Process {name}: its target could not be unpickled\n")
     traceback.print_exc()
-    util._flush_std_streams()  # type: ignore[attr-defined]
+    mp_util()._flush_std_streams()
 
 
 def rehearse(member: int) -> None:
@@ -189,11 +191,11 @@ def _rehearsal() -> bytes:
     global _rehearsed
     if not _rehearsed:
         process = Process(target=int, name="rehearsal")
-        mp_process._dangling.discard(process)  # type: ignore[attr-defined]
-        key = process._config.pop("authkey", None)  # type: ignore[attr-defined]  (none: we have rehearsed before)
+        mp_process._dangling.discard(process)
+        key = process._config.pop("authkey", None)
         around = tuple(world.current(None)._replace(gc_enabled=False))
         payload = pickling.dumps(process)
-        process._config["authkey"] = key  # type: ignore[attr-defined]
+        process._config["authkey"] = key
         _rehearsed = pickle.dumps((around, payload, os.getpid(), 0b111, 0, process.name))
     return _rehearsed
 

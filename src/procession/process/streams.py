@@ -14,7 +14,7 @@ __all__ = ["check_stdin", "standard_streams"]
 
 def check_stdin(stdin: Any) -> None:
     """Raise TypeError unless `stdin` is something that `Process(stdin=)` takes."""
-    if stdin is None or isinstance(stdin, (int, str, bytes)) and not isinstance(stdin, bool):
+    if stdin is None or (isinstance(stdin, (int, str, bytes)) and not isinstance(stdin, bool)):
         return
     if not (hasattr(stdin, "fileno") or hasattr(stdin, "read")):
         raise TypeError(

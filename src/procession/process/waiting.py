@@ -6,6 +6,7 @@ Whatever can be waited for has a descriptor that becomes readable; the kernel no
 from __future__ import annotations
 
 import asyncio
+import os
 import select
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -94,11 +95,14 @@ async def wait_async(process: Process) -> int:
     """Wait in the running event loop until `process` has ended; its exit code."""
     fd = process.sentinel
     loop = asyncio.get_running_loop()
-    ended = loop.create_future()
-    import os
+    ended: asyncio.Future[None] = loop.create_future()
+
+    def end() -> None:
+        if not ended.done():
+            ended.set_result(None)
 
     own = os.dup(fd)  # a loop takes each descriptor once: two tasks may await the same process
-    loop.add_reader(own, lambda: ended.done() or ended.set_result(None))
+    loop.add_reader(own, end)
     try:
         await ended
     finally:

@@ -11,7 +11,7 @@ import os
 import sys
 import threading
 from multiprocessing import util
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from procession import _native
 from procession.process import context

@@ -1,1 +1,2 @@
-"""A folder for the front of PYTHONPATH: the interpreter imports its `sitecustomize` before it runs the user's program."""
+"""A folder for the front of PYTHONPATH: the interpreter imports its `sitecustomize` before it runs the user's
+program."""

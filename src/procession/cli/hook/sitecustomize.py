@@ -1,6 +1,7 @@
 """Run by the interpreter of the program under `procession run`, before the program: makes it a member of the family.
 
-So the interpreter itself runs the script, module or code, as it always does, and no frame, name or file of ours is between
+So the interpreter itself runs the script, module or code, as it always does, and no frame, name or file of ours is
+between
 the two. Whatever real `sitecustomize` there is runs afterwards.
 """
 
@@ -26,4 +27,4 @@ def _enter() -> None:
 
 _enter()
 del sys.modules["sitecustomize"]
-import sitecustomize  # noqa: E402, F401  (the real one; when there is none, the site module expects just this error)
+import sitecustomize  # noqa: F401  (the real one; when there is none, the site module expects just this error)
