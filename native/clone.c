@@ -69,6 +69,7 @@ struct launch {
     char *const *argv, *const *envp;
     const int *fds;
     int count;
+    bool deaf;
     pid_t pid, tid;
     volatile int error; /* written by the child, which shares our memory until it has exec'd */
 };
@@ -102,6 +103,7 @@ ON_BORROWED_STACK static int place_descriptors(const int *fds, int count) {
 ON_BORROWED_STACK static int launched(void *arg) {
     struct launch *launch = arg;
     default_signals();
+    if (launch->deaf) signal(SIGINT, SIG_IGN);
     launch->error = place_descriptors(launch->fds, launch->count);
     if (launch->error == 0) {
         execve(launch->path, launch->argv, launch->envp);
@@ -130,9 +132,10 @@ static void *launcher(void *arg) {
     return NULL;
 }
 
-pid_t clone_launch(const char *path, char *const argv[], char *const envp[], const int *fds, int count) {
+pid_t clone_launch(const char *path, char *const argv[], char *const envp[], const int *fds, int count,
+                   bool deaf) {
     if (count > 16) return -EINVAL;
-    struct launch launch = {.path = path, .argv = argv, .envp = envp, .fds = fds, .count = count};
+    struct launch launch = {.path = path, .argv = argv, .envp = envp, .fds = fds, .count = count, .deaf = deaf};
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old); /* the thread, and so the child, starts with all blocked */

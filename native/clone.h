@@ -2,6 +2,7 @@
 #ifndef PROCESSION_CLONE_H
 #define PROCESSION_CLONE_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Called once before the first `clone_sibling`: find where libc keeps this thread's id. -ENOTSUP: it cannot be found. */
@@ -12,11 +13,12 @@ pid_t *clone_tid_word(void);
  * have a single thread; libc's fork handlers are not run. */
 pid_t clone_sibling(void);
 /* Run `argv` with `envp` as a child of this process; fds[i] becomes descriptor i, every other one is closed, signals
- * are at their defaults and unblocked. Returns its pid or -errno (exec's error included).
+ * are at their defaults and unblocked, but a `deaf` one ignores SIGINT: a terminal's Ctrl-C is not for helpers. Returns its pid or -errno (exec's error included).
  *
  * It is cloned by a thread that ends at once, so the kernel counts the process's *first* thread as its parent: a
  * parent-death signal (PR_SET_PDEATHSIG) then fires at the end of the process, not of whatever thread called us. The program
  * must ask for it only when this call has returned (it is told so by its first message): until then it may get one at once. */
-pid_t clone_launch(const char *path, char *const argv[], char *const envp[], const int *fds, int count);
+pid_t clone_launch(const char *path, char *const argv[], char *const envp[], const int *fds, int count,
+                   bool deaf);
 
 #endif

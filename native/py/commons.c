@@ -5,6 +5,7 @@
 #include "../clock.h"
 #include "../commons.h"
 #include "../kin.h"
+#include "../proc.h"
 
 static int need_commons(void) {
     if (commons) return 0;
@@ -183,6 +184,18 @@ static PyObject *start(PyObject *module, PyObject *args) {
     Py_RETURN_TRUE;
 }
 
+/* The parent knows who it is before the member itself is up. */
+static PyObject *sit(PyObject *module, PyObject *args) {
+    struct member who;
+    struct proc_stat stat;
+    int pid;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O&i", member_from_py, &who, &pid)) return NULL;
+    struct record *record = table_get(who);
+    if (record && proc_stat(pid, &stat) == 0) table_sit(record, pid, stat.start_time);
+    Py_RETURN_NONE;
+}
+
 static PyObject *flag(PyObject *module, PyObject *args) {
     struct member who;
     unsigned flags;
@@ -308,6 +321,7 @@ PyMethodDef table_functions[] = {
     {"table_add", add, METH_VARARGS, "table_add(state, flags, parent, name): a new member's handle."},
     {"table_free", free_, METH_O, "Give a member's slot back."},
     {"table_start", start, METH_VARARGS, "table_start(member, flags, name): a user process's life begins."},
+    {"table_sit", sit, METH_VARARGS, "table_sit(member, pid): say which process the member is."},
     {"table_flag", flag, METH_VARARGS, "table_flag(member, flags): add flags."},
     {"table_state", set_state, METH_VARARGS, "table_state(member, state)"},
     {"table_rename", rename_, METH_VARARGS, "table_rename(member, name)"},

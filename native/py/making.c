@@ -46,16 +46,16 @@ static char **strings(PyObject *sequence) {
 static PyObject *launch(PyObject *module, PyObject *args) {
     PyObject *argv, *envp, *fd_list;
     const char *path;
-    int fds[16];
+    int fds[16], deaf;
     (void)module;
-    if (!PyArg_ParseTuple(args, "yO!O!O", &path, &PyList_Type, &argv, &PyList_Type, &envp, &fd_list)) return NULL;
+    if (!PyArg_ParseTuple(args, "yO!O!Op", &path, &PyList_Type, &argv, &PyList_Type, &envp, &fd_list, &deaf)) return NULL;
     int count = fds_from_py(fd_list, fds, 16);
     if (count < 0) return NULL;
     char **argv_ = strings(argv), **envp_ = argv_ ? strings(envp) : NULL;
     pid_t pid = -ENOMEM;
     if (argv_ && envp_) {
         Py_BEGIN_ALLOW_THREADS
-        pid = clone_launch(path, argv_, envp_, fds, count);
+        pid = clone_launch(path, argv_, envp_, fds, count, deaf);
         Py_END_ALLOW_THREADS
     }
     PyMem_Free(argv_);
@@ -96,7 +96,7 @@ static PyObject *take_world(PyObject *module, PyObject *args) {
 PyMethodDef making_functions[] = {
     {"clone_prepare", prepare, METH_NOARGS, "Once, before clone_sibling."},
     {"clone_sibling", sibling, METH_NOARGS, "os.fork(), but the child's parent is our parent."},
-    {"launch", launch, METH_VARARGS, "launch(path, argv, envp, fds): exec a program as a child; its pid."},
+    {"launch", launch, METH_VARARGS, "launch(path, argv, envp, fds, deaf): exec a program as a child; its pid."},
     {"limit_processes", limit, METH_VARARGS, "limit_processes(soft, hard): RLIMIT_NPROC, if it differs."},
     {"world_read", read_world, METH_O, "world_read(alone): umask, niceness, affinity, limits, as bytes."},
     {"world_take", take_world, METH_VARARGS, "world_take(wanted, mine): take on what differs."},

@@ -75,7 +75,7 @@ static void siblings_of_siblings(void) {
 
 static pid_t launch(const char *mode, const int *fds, int count) {
     char *argv[] = {"test", (char *)mode, NULL};
-    return clone_launch("/proc/self/exe", argv, environ, fds, count);
+    return clone_launch("/proc/self/exe", argv, environ, fds, count, false);
 }
 
 static void descriptors_are_placed(void) {
@@ -135,9 +135,9 @@ static int check_signals(void) {
 static void exec_errors_come_back(void) {
     int fds[] = {0, 1, 2};
     char *argv[] = {"x", NULL};
-    CHECK(clone_launch("/no/such/program", argv, environ, fds, 3) == -ENOENT);
-    CHECK(clone_launch("/etc/passwd", argv, environ, fds, 3) == -EACCES);
-    CHECK(clone_launch("/no/such/program", argv, environ, fds, 17) == -EINVAL);
+    CHECK(clone_launch("/no/such/program", argv, environ, fds, 3, false) == -ENOENT);
+    CHECK(clone_launch("/etc/passwd", argv, environ, fds, 3, false) == -EACCES);
+    CHECK(clone_launch("/no/such/program", argv, environ, fds, 17, false) == -EINVAL);
     CHECK(wait(NULL) < 0 && errno == ECHILD); /* nothing is left */
 }
 

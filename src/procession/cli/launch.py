@@ -25,7 +25,7 @@ def start(wanted: Wanted, member: int, inherited: Inherited, fds: list[int]) -> 
         executable = os.fsencode(sys.executable)
         argv = [executable, *_flags(), *map(os.fsencode, wanted.words)]
         standard = launch.open_standard_fds()
-        pid = _native.launch(executable, argv, environ, [*standard, theirs, _native.commons_fd()])
+        pid = _native.launch(executable, argv, environ, [*standard, theirs, _native.commons_fd()], False)
         _one_thread_again()
         boot = {
             "member": member, "runner": os.getpid(), "fds": fds, "environ": changed,

@@ -42,4 +42,4 @@ def run_function(module: str, function: str, control: int, parent_pidfd: int) ->
     env = [key + b"=" + value for key, value in os.environb.items() if key != b"LD_BIND_NOW"]
     env.append(b"LD_BIND_NOW=1")  # bind every symbol once, in the helper, and not anew in each child
     fds = [*open_standard_fds(), control, _native.commons_fd(), parent_pidfd]
-    return _native.launch(executable, argv, env, fds)
+    return _native.launch(executable, argv, env, fds, True)

@@ -234,7 +234,14 @@ def launch_helper(module: str, function: str, theirs: int, member: int) -> tuple
         pid = launch.run_function(module, function, theirs, pidfd)
     finally:
         os.close(pidfd)
-    return pid, _native.Child.adopt(pid, -1, member)
+    try:
+        child = _native.Child.adopt(pid, -1, member)
+    except OSError:  # no descriptor left to watch it with: it must not run unwatched
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+        raise
+    _native.table_sit(member, pid)
+    return pid, child
 
 
 nursery = Nursery()

@@ -247,6 +247,8 @@ def spawned() -> NoReturn:
     message, _ = messages.receive(fds.CONTROL_FD)
     for fd in (fds.CONTROL_FD, fds.COMMONS_FD, fds.PARENT_FD):
         os.set_inheritable(fd, False)
+    if not message:
+        os._exit(0)
     boot = pickle.loads(message)
     prepare(boot)
     _native.self_settle(boot["member"], _native.IDLE)

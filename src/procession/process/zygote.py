@@ -38,6 +38,8 @@ def main() -> NoReturn:
     fds.fill_standard()
     _native.commons_join(fds.COMMONS_FD)
     message, _ = messages.receive(fds.CONTROL_FD)
+    if not message:  # the parent is gone, or has changed its mind
+        os._exit(0)
     boot = pickle.loads(message)
     prepare(boot)
     serve(boot)
