@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src"
+import procession
+
+SOURCE = Path(procession.__file__).parents[1]
 
 Run = Callable[..., str]
 
