@@ -112,6 +112,7 @@ static int turn_away(pid_t pid, int error) {
 /* The spare exists: from now on its pidfd is watched, not its socket. Wants the lock. */
 static int meet(struct child *child, pid_t pid) {
     int pidfd = pidfd_open_(pid);
+    if (pidfd == -ESRCH) return -ECHILD; /* it has ended, and somebody has waited for it */
     if (pidfd < 0) return turn_away(pid, pidfd);
     reaper_unwatch(child, child->sock);
     int error = reaper_watch(child, pidfd, EPOLLIN);
@@ -125,6 +126,12 @@ static int meet(struct child *child, pid_t pid) {
     return 0;
 }
 
+/* A spare that died before its first word is our child all the same: the kernel wrote its pid down when it was cloned. */
+static pid_t cloned_pid(struct member who) {
+    struct record *record = table_get(who);
+    return record ? (pid_t)word_read(&record->pid) : 0;
+}
+
 /* Read the hello that is there, if there is one. Under the lock, so that of two readers none takes the other's for the
  * end of the channel. */
 static int read_hello(struct child *child) {
@@ -133,7 +140,8 @@ static int read_hello(struct child *child) {
     if (child->sock < 0) return -ECHILD;
     ssize_t n = recv(child->sock, &pid, sizeof pid, MSG_DONTWAIT);
     if (n < 0 && errno == EAGAIN) return 0;
-    if (n != sizeof pid) return -ECHILD;
+    if (n != sizeof pid) pid = cloned_pid(child->who);
+    if (pid == 0) return -ECHILD;
     int error = pid < 0 ? pid : meet(child, pid); /* below 0: the zygote could not clone, and says why */
     return error < 0 ? error : 1;
 }

@@ -50,12 +50,13 @@ pid_t *clone_tid_word(void) {
     return libc_tid;
 }
 
-pid_t clone_sibling(void) {
-    unsigned long flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD;
+pid_t clone_sibling(void *pid_word) {
+    unsigned long flags = CLONE_PARENT | CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID | SIGCHLD |
+                          (pid_word ? CLONE_PARENT_SETTID : 0);
 #if defined(__x86_64__)
-    long pid = syscall(SYS_clone, flags, NULL, NULL, libc_tid, 0);
+    long pid = syscall(SYS_clone, flags, NULL, pid_word, libc_tid, 0);
 #elif defined(__aarch64__)
-    long pid = syscall(SYS_clone, flags, NULL, NULL, 0, libc_tid);
+    long pid = syscall(SYS_clone, flags, NULL, pid_word, 0, libc_tid);
 #else
 #error "procession knows clone's argument order on x86-64 and aarch64 only"
 #endif

@@ -9,9 +9,10 @@
 int clone_prepare(void);
 /* Where libc keeps the first thread's id, NULL when it cannot be found. */
 pid_t *clone_tid_word(void);
-/* Fork, but the child's parent is *our* parent. 0 in the child, its pid in the caller, or -errno. The caller must
+/* Fork, but the child's parent is *our* parent. 0 in the child, its pid in the caller, or -errno. `pid_word` (or NULL) is
+ * set to its pid before it runs: the kernel does that, so it holds even if the caller dies at once. The caller must
  * have a single thread; libc's fork handlers are not run. */
-pid_t clone_sibling(void);
+pid_t clone_sibling(void *pid_word);
 /* Run `argv` with `envp` as a child of this process; fds[i] becomes descriptor i, every other one is closed, signals
  * are at their defaults and unblocked, but a `deaf` one ignores SIGINT: a terminal's Ctrl-C is not for helpers. Returns its pid or -errno (exec's error included).
  *

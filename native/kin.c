@@ -173,6 +173,15 @@ static void hunt_members(struct hunt *hunt) {
     }
 }
 
+/* A spare between its clone and its first word still wears its zygote's cookie. The zygote may be dead, the spare's parent is
+ * not: it is nobody's orphan. */
+static bool is_new_spare(struct member who, struct proc_stat *stat) {
+    struct record *zygote = table_get(who);
+    if (!zygote || !(word_read(&zygote->flags) & RECORD_ZYGOTE)) return false;
+    struct record *parent = table_get(parent_of(zygote));
+    return parent && record_state(parent) != RECORD_EXITED && (pid_t)word_read(&parent->pid) == stat->parent;
+}
+
 static void hunt_cookie(pid_t pid, void *arg) {
     struct hunt *hunt = arg;
     struct proc_stat stat;
@@ -181,7 +190,7 @@ static void hunt_cookie(pid_t pid, void *arg) {
     char text[KIN_COOKIE_SIZE];
     struct member who;
     if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) < 0 || !read_cookie(text, &who)) return;
-    if (!wanted(hunt, who)) return;
+    if (!wanted(hunt, who) || is_new_spare(who, &stat)) return;
     if (member_of(pid, stat.start_time)) return; /* a member: the table's pass has it, or spares it */
     strike_children(hunt, pid);
     strike(hunt, pid, stat.start_time, NULL);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -42,6 +43,14 @@ int world_read(struct world *out, int alone) {
     for (int i = 0; i < WORLD_LIMITS; i++)
         if (getrlimit(i, &out->limits[i]) < 0) return -errno;
     return 0;
+}
+
+uint64_t world_ignored(void) {
+    uint64_t ignored = 0;
+    struct sigaction action;
+    for (int sig = 1; sig <= 64; sig++)
+        if (sigaction(sig, NULL, &action) == 0 && action.sa_handler == SIG_IGN) ignored |= 1ull << (sig - 1);
+    return ignored;
 }
 
 void world_take(const struct world *wanted, const struct world *mine) {

@@ -20,6 +20,8 @@ struct world {
 /* Read the calling process's world. With `alone` (no other thread runs user code) the umask is read by setting it and
  * setting it back; otherwise from /proc, which is slower but leaves no moment with another umask. 0 or -errno. */
 int world_read(struct world *out, int alone);
+/* The signals that the calling process ignores: bit n - 1 for signal n. */
+uint64_t world_ignored(void);
 /* Take `wanted` on, where it differs from `mine`. What the process may not do (raise a limit) is left out. */
 void world_take(const struct world *wanted, const struct world *mine);
 

@@ -17,10 +17,13 @@ static PyObject *prepare(PyObject *module, PyObject *unused) {
     return error ? raise_errno(error, "finding libc's thread id") : Py_NewRef(Py_None);
 }
 
-static PyObject *sibling(PyObject *module, PyObject *unused) {
-    (void)module, (void)unused;
+static PyObject *sibling(PyObject *module, PyObject *arg) {
+    struct member who;
+    (void)module;
+    if (!member_from_py(arg, &who)) return NULL;
+    struct record *record = table_get(who);
     PyOS_BeforeFork();
-    pid_t pid = clone_sibling();
+    pid_t pid = clone_sibling(record ? (void *)&record->pid : NULL);
     if (pid == 0) PyOS_AfterFork_Child();
     else PyOS_AfterFork_Parent();
     return pid < 0 ? raise_errno(pid, "clone") : PyLong_FromLong(pid);
@@ -93,12 +96,18 @@ static PyObject *take_world(PyObject *module, PyObject *args) {
     Py_RETURN_NONE;
 }
 
+static PyObject *ignored(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyLong_FromUnsignedLongLong(world_ignored());
+}
+
 PyMethodDef making_functions[] = {
     {"clone_prepare", prepare, METH_NOARGS, "Once, before clone_sibling."},
-    {"clone_sibling", sibling, METH_NOARGS, "os.fork(), but the child's parent is our parent."},
+    {"clone_sibling", sibling, METH_O, "clone_sibling(member): os.fork(), but the child's parent is our parent."},
     {"launch", launch, METH_VARARGS, "launch(path, argv, envp, fds, deaf): exec a program as a child; its pid."},
     {"limit_processes", limit, METH_VARARGS, "limit_processes(soft, hard): RLIMIT_NPROC, if it differs."},
     {"world_read", read_world, METH_O, "world_read(alone): umask, niceness, affinity, limits, as bytes."},
+    {"world_ignored", ignored, METH_NOARGS, "The signals that this process ignores: bit n - 1 for signal n."},
     {"world_take", take_world, METH_VARARGS, "world_take(wanted, mine): take on what differs."},
     {0},
 };

@@ -39,7 +39,7 @@ static void a_sibling_is_our_parents_child(void) {
     pid_t me = getpid(), zygote = fork();
     if (zygote == 0) {
         CHECK(clone_prepare() == 0);
-        pid_t pid = clone_sibling();
+        pid_t pid = clone_sibling(NULL);
         CHECK(pid >= 0);
         if (pid == 0) in_the_sibling(me);
         seen[8] = pid;
@@ -57,7 +57,7 @@ static void siblings_of_siblings(void) {
     if (fork() == 0) {
         CHECK(clone_prepare() == 0);
         for (int i = 0; i < 5; i++) { /* each is made by the one before it */
-            pid_t pid = clone_sibling();
+            pid_t pid = clone_sibling(NULL);
             if (pid > 0) {
                 seen[i] = 1;
                 _exit(0);

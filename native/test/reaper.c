@@ -334,7 +334,7 @@ static _Noreturn void be_zygote(int control) {
         int sock, count = 1;
         if (channel_receive(control, order, sizeof order, &sock, &count) <= 0) _exit(0);
         memcpy(&who, order, sizeof who);
-        if (who.slot != 1000 && clone_sibling() == 0) { /* 1000: one that it fails to make */
+        if (who.slot != 1000 && clone_sibling(NULL) == 0) { /* 1000: one that it fails to make */
             close(control);
             be_spare(sock);
         }

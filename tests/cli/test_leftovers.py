@@ -39,13 +39,12 @@ def test_zombies_of_orphans_are_reaped_while_the_program_runs(start: Any, progra
     path = program.script(
         NOTE
         + """
-import sys
+import signal
 pid = os.fork()
 if pid == 0:
     again = os.fork()
     if again == 0:
-        os.read(0, 1)  # until the test lets go
-        os._exit(0)
+        signal.pause()  # until the test lets go
     note("orphan", again)
     os._exit(0)
 os.waitpid(pid, 0)
@@ -56,8 +55,7 @@ os.read(0, 2)
     runner = start("-q", path, stdin=-1)
     who = pids.wait("orphan", "program")
     eventually(lambda: who["orphan"].pid in watch.children_of(runner.pid), what="the runner is given the orphan")
-    runner.stdin.write("x")
-    runner.stdin.flush()
+    os.kill(who["orphan"].pid, signal.SIGTERM)
     eventually(lambda: watch.identity(who["orphan"].pid) != who["orphan"], what="the orphan is reaped")
     assert is_running(who["program"])
     runner.communicate("x", timeout=30)
@@ -94,7 +92,8 @@ while len(open(FILE).read().splitlines() if os.path.exists(FILE) else "") < 3:
 def test_a_killed_runner_takes_all_with_it(start: Any, program: Any, pids: Any) -> None:
     runner = start("-q", program.script(EVERY_KIND.replace("THEN", "time.sleep(3600)")))
     everyone = pids.wait("program", *KINDS)
-    del everyone["daemon"]  # nothing but being the runner's child led to it: see native/kin.h
+    for kind in ("daemon", "no-environment"):  # nothing but being the runner's (the program's) child led to it: native/kin.h
+        os.kill(everyone.pop(kind).pid, signal.SIGKILL)
     runner.kill()
     wait_gone(everyone.values())
 

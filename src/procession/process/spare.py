@@ -137,7 +137,6 @@ def _become(member: int, start: Start, received: list[int], mine: bytes) -> Proc
         return None
     forkhooks.sleep(False)
     _reseed()
-    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.stdin = open(0, closefd=False) if process._stdin is not None else _null
     return process
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import os
+import signal
 import sys
 import threading
 from multiprocessing import util
@@ -26,6 +27,7 @@ class World(NamedTuple):
     """The differences, and what is always sent. None stands for "as the zygote was told"."""
 
     kernel: bytes
+    ignored: int  #: signals that are ignored, bit n - 1 for signal n
     cwd: str | None
     environ: dict[bytes, bytes] | None
     path: list[str] | None
@@ -72,6 +74,7 @@ def current(told: Baseline | None) -> World:
     logger = util._logger  # type: ignore[attr-defined]
     return World(
         kernel=_native.world_read(threading.active_count() == 1),
+        ignored=_native.world_ignored(),
         cwd=None if cwd == told.cwd else cwd,
         environ=None if environ == told.environ else dict(environ),
         path=None if sys.path == told.path else [p for p in sys.path if isinstance(p, str)],
@@ -104,6 +107,7 @@ def take_on(world: World, mine: bytes) -> None:
         except OSError as error:
             util.info("cannot enter the parent's directory: %s", error)
     _native.world_take(world.kernel, mine)
+    _ignore(world.ignored)
     if world.environ is not None:
         _replace_environ(world.environ)
     if world.path is not None:
@@ -120,6 +124,18 @@ def take_on(world: World, mine: bytes) -> None:
         sys.setrecursionlimit(world.recursion_limit)
     if world.gc_enabled:
         gc.enable()
+
+
+def _ignore(wanted: int) -> None:
+    """As in a program that is executed: what the parent ignores is ignored, all else is at its default."""
+    for number in _signals(wanted ^ _native.world_ignored()):
+        signal.signal(number, signal.SIG_IGN if wanted >> (number - 1) & 1 else signal.SIG_DFL)
+    if not wanted >> (signal.SIGINT - 1) & 1:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def _signals(bits: int) -> list[int]:
+    return [number for number in range(1, 65) if bits >> (number - 1) & 1] if bits else []
 
 
 def _replace_environ(wanted: dict[bytes, bytes]) -> None:

@@ -163,16 +163,17 @@ def sweep_after(parent: int) -> None:
 
 def _make_spare(boot: dict[str, Any], message: bytes, sock: int) -> None:
     slot, generation, *limit = ORDER.unpack(message)
+    member = generation << 32 | slot
     try:
         _native.limit_processes(*limit)  # the parent's: it counts against the one who clones
-        pid = _native.clone_sibling()
+        pid = _native.clone_sibling(member)
     except OSError as error:
         _native.channel_send(sock, struct.pack("=i", -(error.errno or 1)), [])
         pid = -1
     if pid == 0:
         from procession.process import spare
 
-        spare.live(boot, generation << 32 | slot, sock)
+        spare.live(boot, member, sock)
     os.close(sock)
 
 
