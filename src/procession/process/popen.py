@@ -202,14 +202,17 @@ class ForkPopen(Popen):
         with streams.standard_streams(process._stdin) as standard:
             try:
                 pid = os.fork()
-            except OSError as error:
+            except BaseException as error:
+                if os.getpid() != parent:  # a signal's exception, in the child: never into the user's copy of the stack
+                    os._exit(1)
+                os.close(parent_pidfd)
                 _native.table_free(member)
-                raise StartError(error.errno, f"fork: {error.strerror}") from error
-            finally:
-                if "pid" not in locals() or pid:  # in the parent, or nowhere
-                    os.close(parent_pidfd)
+                if isinstance(error, OSError):
+                    raise StartError(error.errno, f"fork: {error.strerror}") from error
+                raise
             if pid == 0:
                 _forked(process, member, parent, death, parent_pidfd, standard)
+        os.close(parent_pidfd)
         return _native.Child.adopt(pid, -1, member)
 
 
