@@ -51,7 +51,7 @@ class Nursery:
     def take(self) -> Spare:
         """Return a living spare, which is then the caller's, and what it knows. Raises OSError when none can be made.
 
-        Waits for as long as the zygote takes to make one: nothing when one stands ready, some 50 ms the first time.
+        Waits for as long as the zygote takes to make one: nothing when one stands ready, some 70 ms the first time.
         """
         with self._lock:
             family.ensure()
