@@ -182,14 +182,22 @@ def test_detached_is_spared(program: Any, method: str) -> None:
 
 
 def test_a_child_outlives_the_thread_that_started_it(ctx: Any) -> None:
-    """PR_SET_PDEATHSIG fires at the end of the thread that made the child."""
+    """PR_SET_PDEATHSIG fires at the end of the thread that made the child; it is armed by the time the target runs."""
     import threading
 
     kept: list[Any] = []
 
+    def say_and_sleep(conn: Any) -> None:
+        conn.send("up")
+        sleep_for_ever()
+
     def work() -> None:
-        process = ctx.Process(target=sleep_for_ever)
+        ours, theirs = ctx.Pipe()
+        process = ctx.Process(target=say_and_sleep, args=(theirs,))
         process.start()
+        assert ours.recv() == "up"
+        ours.close()
+        theirs.close()
         kept.append(process)
 
     threads = [threading.Thread(target=work) for _ in range(3)]
