@@ -170,16 +170,6 @@ static PyObject *settle(PyObject *module, PyObject *args) {
     return PyBool_FromLong(self_settle(who, (enum record_state)state));
 }
 
-static PyObject *last_words(PyObject *module, PyObject *args) {
-    struct member who;
-    int status;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "O&i", member_from_py, &who, &status)) return NULL;
-    struct record *record = table_get(who);
-    if (record) self_last_words(record, status);
-    Py_RETURN_NONE;
-}
-
 static PyObject *leave_(PyObject *module, PyObject *args) {
     struct member who;
     int code;
@@ -224,7 +214,6 @@ static PyObject *sched(PyObject *module, PyObject *arg) {
 PyMethodDef self_functions[] = {
     {"self_wear_cookie", wear, METH_O, "Show this member's cookie in /proc/self/environ."},
     {"self_settle", settle, METH_VARARGS, "self_settle(member, state): note who sits in the record."},
-    {"self_last_words", last_words, METH_VARARGS, "self_last_words(member, status): before _exit."},
     {"self_leave", leave_, METH_VARARGS, "self_leave(member, code): last words, and exit. Does not return."},
     {"self_die_with", die_with, METH_VARARGS, "self_die_with(parent, sig): False when the parent is gone."},
     {"self_subreaper", subreaper, METH_NOARGS, "From now on, orphans below this process become its children."},

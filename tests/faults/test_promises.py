@@ -155,12 +155,13 @@ def test_the_end_of_a_child_is_the_end_of_all_below(program: Any, method: str) -
 @pytest.mark.parametrize("method", ["zygote", "fork", "spawn"])
 def test_detached_is_spared(program: Any, method: str) -> None:
     parent = program.start("-c", f"""if 1:
-        import procession, sys
+        import os, procession, sys
         from procession.testing.saboteurs import sleep_for_ever
         ctx = procession.get_context({method!r})
-        p = ctx.Process(target=lambda: (print("up", flush=True), sleep_for_ever()), detached=True); p.start()
+        # os.write: lines of two processes, each in one piece
+        p = ctx.Process(target=lambda: (os.write(1, b"up\\n"), sleep_for_ever()), detached=True); p.start()
         q = ctx.Process(target=sleep_for_ever); q.start()
-        print(p.pid, q.pid, p.detached, procession.active_children() == [q], flush=True)
+        os.write(1, f"{{p.pid}} {{q.pid}} {{p.detached}} {{procession.active_children() == [q]}}\\n".encode())
         sys.stdin.read()""", stdin=subprocess.PIPE)  # fmt: skip
     lines = sorted([parent.stdout.readline(), parent.stdout.readline()])
     assert lines[1] == "up\n"

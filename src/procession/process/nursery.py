@@ -87,10 +87,7 @@ class Nursery:
 
     def warm_up(self) -> None:
         """Launch the zygote and order spares, without waiting for them."""
-        with self._lock:
-            family.ensure()
-            if self._zygote is None:
-                self._launch()
+        self.guard()
         self.refill()
 
     def guard(self) -> None:
@@ -124,7 +121,7 @@ class Nursery:
         ours, theirs = _native.channel_pair()
         member = _native.NOBODY
         try:
-            member = _native.table_add(_native.CLAIMED + 1, _native.ZYGOTE, family.me, "zygote")
+            member = _native.table_add(_native.ORDERED, _native.ZYGOTE, family.me, "zygote")
             self._told = world.baseline()
             _, self._zygote = launch_helper("procession.process.zygote", "main", theirs, member)
             send_boot(ours, boot_message(member, self._told, self._lessons.all()))

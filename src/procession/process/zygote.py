@@ -11,7 +11,6 @@ import gc
 import os
 import pickle
 import select
-import signal
 import struct
 import sys
 from typing import Any, NoReturn
@@ -20,7 +19,7 @@ from procession import _native
 from procession.core import fds, forkhooks, messages
 from procession.process import lessons, world
 
-__all__ = ["Boot", "main"]
+__all__ = ["main"]
 
 ORDER = struct.Struct("=IIQQ")
 #: How often the zygote plays a start through before it makes the first spare: the interpreter has then specialised the
@@ -28,13 +27,8 @@ ORDER = struct.Struct("=IIQQ")
 REHEARSALS = 16
 
 
-class Boot(dict[str, Any]):
-    """What a new zygote is told, as a pickled dict: parent, member, argv, main, preload, compat, baseline."""
-
-
 def main() -> NoReturn:
-    """Run as a zygote until the parent is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the user's processes
+    """Run as a zygote until the parent is gone. (It was launched deaf to SIGINT: Ctrl-C is for the user's processes.)"""
     fds.fill_standard()
     _native.commons_join(fds.COMMONS_FD)
     message, _ = messages.receive(fds.CONTROL_FD)
