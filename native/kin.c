@@ -53,6 +53,10 @@ static bool doomed(struct member who) {
     return false;
 }
 
+static struct member member_at(uint32_t slot) {
+    return (struct member){slot, word_read(&commons_records()[slot].generation)};
+}
+
 struct hunt {
     struct member top; /* whose kin is hunted; PN_NO_SLOT: that of all the dead */
     int sig;
@@ -60,7 +64,7 @@ struct hunt {
     pid_t self;
     bool count; /* the user's processes among them are left-over ones: count and name them */
     int depth;
-    pid_t *struck; /* those counted that are no members: a struck process lives on for a moment */
+    pid_t *struck; /* each gets the signal once, by however many ways it is found */
     size_t struck_count;
 };
 
@@ -78,10 +82,10 @@ static bool met_before(struct hunt *hunt, pid_t pid) {
     return false;
 }
 
-static void note_left_over(struct hunt *hunt, pid_t pid, struct record *record) {
+static void note_left_over(pid_t pid, struct record *record) {
     if (record && !(word_read(&record->flags) & (RECORD_PROCESS | RECORD_FORKED))) return; /* a helper of ours */
     if (!record && !proc_lacks(pid, "/memfd:procession (deleted)")) return; /* a helper without a record, or ending */
-    if (record ? (word_or(&record->flags, RECORD_LEFT_OVER) & RECORD_LEFT_OVER) : met_before(hunt, pid)) return;
+    if (record && (word_or(&record->flags, RECORD_LEFT_OVER) & RECORD_LEFT_OVER)) return;
     char name[PN_NAME_SIZE];
     if (record) memcpy(name, record->name, PN_NAME_SIZE);
     else proc_name(pid, name, sizeof name);
@@ -124,10 +128,11 @@ static bool sweeps_for_us(pid_t pid) { return word_read(&commons->sweeper) == (u
 /* Signal one process. Its identity is checked between opening the pidfd and using it. */
 static void strike(struct hunt *hunt, pid_t pid, uint64_t start_time, struct record *record) {
     if (pid == hunt->self || pid <= 1 || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) return;
+    if (met_before(hunt, pid)) return;
     int pidfd = pidfd_open_(pid);
     if (pidfd < 0) return;
     if (proc_is(pid, start_time)) {
-        if (hunt->count) note_left_over(hunt, pid, record);
+        if (hunt->count) note_left_over(pid, record);
         if (pidfd_signal(pidfd, hunt->sig) == 0) hunt->hits++;
     }
     close(pidfd);
@@ -190,10 +195,15 @@ static void hunt_cookie(pid_t pid, void *arg) {
     char text[KIN_COOKIE_SIZE];
     struct member who;
     if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) < 0 || !read_cookie(text, &who)) return;
-    if (!wanted(hunt, who) || is_new_spare(who, &stat)) return;
-    if (member_of(pid, stat.start_time)) return; /* a member: the table's pass has it, or spares it */
+    /* A member goes by its record, not by the cookie that it still wears; and it may be one only since the table's pass: a
+     * fork that had not come to its own record then. */
+    struct record *record = member_of(pid, stat.start_time);
+    if (record) who = member_at((uint32_t)(record - commons_records()));
+    if (record && same(who, hunt->top)) return;
+    if (!wanted(hunt, who) || (!record && is_new_spare(who, &stat))) return;
+    if (record) word_or(&record->flags, RECORD_TERMINATED);
     strike_children(hunt, pid);
-    strike(hunt, pid, stat.start_time, NULL);
+    strike(hunt, pid, stat.start_time, record);
 }
 
 int kin_signal(struct member who, int sig) {
@@ -203,7 +213,9 @@ int kin_signal(struct member who, int sig) {
     pid_t pid = (pid_t)word_read(&record->pid);
     if (pid && proc_is(pid, word_peek(&record->start_time))) strike_children(&hunt, pid);
     hunt_members(&hunt);
+    pn_step("members hunted");
     proc_every(hunt_cookie, &hunt);
+    free(hunt.struck);
     return hunt.hits;
 }
 
@@ -219,13 +231,10 @@ void kin_mark_dead(struct member who) {
 static int kill_doomed(bool count) {
     struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = count};
     hunt_members(&hunt);
+    pn_step("members hunted");
     proc_every(hunt_cookie, &hunt);
     free(hunt.struck);
     return hunt.hits;
-}
-
-static struct member member_at(uint32_t slot) {
-    return (struct member){slot, word_read(&commons_records()[slot].generation)};
 }
 
 /* The doomed that run no more are marked like those whose death was told: from then on each dooms what is below it by
@@ -260,7 +269,7 @@ static void free_record(struct member who, struct record *record) {
         word_add(&commons->alive, (uint64_t)-1);
         /* Not by its own exit, and nobody was there to bury it: the kernel killed it when its parent died. */
         if (!(flags & (RECORD_ROOT | RECORD_DETACHED)) && !word_read(&record->status_known))
-            note_left_over(NULL, (pid_t)word_read(&record->pid), record);
+            note_left_over((pid_t)word_read(&record->pid), record);
     }
     pn_step("buried");
     arena_disown(who.slot);
