@@ -20,6 +20,7 @@
 #include "pidfd.h"
 #include "proc.h"
 #include "reaper.h"
+#include "zygote.h"
 
 void reaper_delist(struct child *child);
 void reaper_arm(void);
@@ -59,13 +60,8 @@ static void call_off(struct child *child) {
     pthread_mutex_unlock(&reaper_lock);
 }
 
-struct order { /* to the zygote, with the spare's end of its socket */
-    struct member who;
-    struct rlimit processes; /* ours: the clone counts against it */
-};
-
 static int send_order(int control, struct member who, int sock) {
-    struct order order = {.who = who};
+    struct zygote_order order = {.who = who};
     if (getrlimit(RLIMIT_NPROC, &order.processes) < 0) return -errno;
     return channel_send(control, &order, sizeof order, &sock, 1);
 }

@@ -6,7 +6,6 @@
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -14,6 +13,8 @@
 #include "self.h"
 
 #define KEEPER_KIB 65536
+
+bool leave_may_keep = true;
 
 struct watch {
     pid_t *tid_word; /* libc's id of the child's first thread: the kernel clears it, and wakes us, when that thread goes */
@@ -23,7 +24,6 @@ struct watch {
 /* The keeper. It runs on the child's memory, so it calls nothing but the kernel. */
 static int keep(void *arg) {
     struct watch *watch = arg;
-    syscall(SYS_setpriority, PRIO_PROCESS, 0, 10); /* behind those who wait for the child to be gone */
     while (*(volatile pid_t *)watch->tid_word == watch->tid)
         syscall(SYS_futex, watch->tid_word, FUTEX_WAIT, watch->tid, NULL, NULL, 0);
     syscall(SYS_exit_group, 0);
@@ -39,16 +39,19 @@ static void leave_keeper(struct record *record) {
     sigset_t all;
     sigfillset(&all);
     sigprocmask(SIG_SETMASK, &all, NULL);
-    syscall(SYS_close_range, 0, ~0u, 0); /* now, or the keeper's copies would hold pipes and locks open for that moment */
-    clone(keep, stack + sizeof stack, CLONE_VM | CLONE_PARENT | CLONE_PARENT_SETTID, &watch, (pid_t *)&record->keeper);
+    syscall(SYS_close_range, 0, ~0u, 0); /* now, or the keeper would hold pipes and locks open for that moment */
+    const int shared = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND;
+    pid_t *noted = (pid_t *)&record->keeper;
+    int pid = clone(keep, stack + sizeof stack, shared | CLONE_PARENT | CLONE_PARENT_SETTID, &watch, noted);
+    /* Behind those who wait for the child to be gone: on the same processor it would go before them. */
+    if (pid > 0) setpriority(PRIO_PROCESS, (id_t)pid, 10);
 }
 
 /* Another thread may use descriptors to its last moment; and memory that is worth waiting for must be free when the parent
  * goes on. */
 static bool keeper_is_harmless(void) {
-    struct stat tasks;
     struct rusage usage;
-    if (stat("/proc/self/task", &tasks) < 0 || tasks.st_nlink != 3) return false; /* (., .. and one thread) */
+    if (unshare(CLONE_THREAD) < 0) return false; /* (which does nothing but say whether there is one thread) */
     return getrusage(RUSAGE_SELF, &usage) == 0 && usage.ru_maxrss < KEEPER_KIB;
 }
 
@@ -56,7 +59,7 @@ void leave(struct member who, int code) {
     struct record *record = table_get(who);
     if (record) {
         self_last_words(record, (code & 0xff) << 8);
-        if (keeper_is_harmless()) leave_keeper(record);
+        if (leave_may_keep && keeper_is_harmless()) leave_keeper(record);
     }
     syscall(SYS_exit_group, code & 0xff);
     __builtin_unreachable();

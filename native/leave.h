@@ -10,7 +10,13 @@
 #ifndef PROCESSION_LEAVE_H
 #define PROCESSION_LEAVE_H
 
+#include <stdbool.h>
+
 #include "table.h"
+
+/* False: the parent has keepers enough. Processes that come and go faster than the machine can take their memory apart must do
+ * that themselves. */
+extern bool leave_may_keep;
 
 /* Write the last words and exit with `code`. */
 _Noreturn void leave(struct member who, int code);

@@ -23,6 +23,7 @@
 pthread_mutex_t reaper_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
 static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER; /* held through a pause: one fork at a time */
 _Atomic int64_t reaper_rings;
+_Atomic int reaper_keeping;
 static _Thread_local bool is_reaper;
 
 static struct {
@@ -40,6 +41,9 @@ static struct {
 } reaper = {.epoll = -1, .bell = -1};
 
 void reaper_delist(struct child *child);
+
+/* (Only keepers have no record.) */
+static bool is_keeper(struct child *child) { return child->who.slot == PN_NO_SLOT; }
 
 static struct child *look_up(uint64_t key) {
     unsigned index = (unsigned)key;
@@ -199,6 +203,7 @@ int reaper_enlist(struct child *child) {
     child->references++;
     reaper.list[index] = child;
     reaper.count++;
+    if (is_keeper(child)) reaper_keeping++;
     return 0;
 }
 
@@ -218,6 +223,7 @@ void reaper_delist(struct child *child) {
     if (child->index >= reaper.size || reaper.list[child->index] != child) return;
     reaper.list[child->index] = NULL;
     reaper.count--;
+    if (is_keeper(child)) reaper_keeping--;
     reaper_release(child);
 }
 
@@ -242,7 +248,7 @@ int reaper_keepers(pid_t *out, int room) {
     int found = 0;
     pthread_mutex_lock(&reaper_lock);
     for (unsigned i = 0; i < reaper.size && found < room; i++)
-        if (reaper.list[i] && reaper.list[i]->who.slot == PN_NO_SLOT && reaper.list[i]->pid)
+        if (reaper.list[i] && is_keeper(reaper.list[i]) && reaper.list[i]->pid)
             out[found++] = reaper.list[i]->pid;
     pthread_mutex_unlock(&reaper_lock);
     uint32_t used = commons ? word_read(&commons->slots_used) : 0;
@@ -315,5 +321,6 @@ void reaper_forget(void) {
     if (reaper.epoll >= 0) close(reaper.epoll);
     if (reaper.bell >= 0) close(reaper.bell);
     memset(&reaper, 0, sizeof reaper);
+    reaper_keeping = 0;
     reaper.epoll = reaper.bell = -1;
 }

@@ -9,6 +9,7 @@
 #include "child.h"
 
 extern pthread_mutex_t reaper_lock;
+extern _Atomic int reaper_keeping;   /* how many keepers (leave.h) are our children now */
 extern _Atomic int64_t reaper_rings; /* how often the thread woke: a test holds that an idle program has none */
 
 /* All of these want the lock held. */

@@ -55,14 +55,20 @@ int self_wear_cookie(struct member who) {
 bool self_settle(struct member who, enum record_state state) {
     struct record *record = table_get(who);
     struct proc_stat stat;
-    uint64_t run, ready;
     if (!record) return false;
     if (proc_stat(getpid(), &stat) == 0) table_sit(record, getpid(), stat.start_time);
+    self_count_from_here(who);
+    return table_enter(who, state);
+}
+
+void self_count_from_here(struct member who) {
+    struct record *record = table_get(who);
+    uint64_t run, ready;
+    if (!record) return;
     proc_sched(getpid(), &run, &ready);
     word_poke(&record->run_base, run);
     word_poke(&record->ready_base, ready);
     pn_step("bases");
-    return table_enter(who, state);
 }
 
 /* No child now, and none ever waited for: nothing that this process started can be left behind. */

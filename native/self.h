@@ -10,6 +10,8 @@ int self_wear_cookie(struct member who);
 /* A spare is ready: note its identity and the scheduler's figures so far; they are not the user's process's.
  * False when the record is gone. */
 bool self_settle(struct member who, enum record_state state);
+/* What it has run and waited for a processor until now does not count as the user's process's. */
+void self_count_from_here(struct member who);
 /* The member ends in order with the wait status `status`: leave the scheduler's figures, the status, and whether it
  * ever had a child. After this it must do nothing but _exit. */
 void self_last_words(struct record *record, int status);

@@ -113,10 +113,12 @@ void table_sit(struct record *record, pid_t pid, uint64_t start_time) {
     pn_step("pid");
 }
 
-void table_rename(struct record *record, const char *name) {
+void table_cut_name(char out[PN_NAME_SIZE], const char *name) {
     size_t size = strnlen(name, PN_NAME_SIZE);
     if (size == PN_NAME_SIZE) /* cut it, but not within a letter */
         for (size--; size > 0 && ((unsigned char)name[size] & 0xc0) == 0x80;) size--;
-    memcpy(record->name, name, size);
-    memset(record->name + size, 0, PN_NAME_SIZE - size);
+    memcpy(out, name, size);
+    memset(out + size, 0, PN_NAME_SIZE - size);
 }
+
+void table_rename(struct record *record, const char *name) { table_cut_name(record->name, name); }

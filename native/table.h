@@ -84,6 +84,8 @@ bool table_enter(struct member who, enum record_state state);
 void table_free(struct member who);
 /* Write who runs in the slot: pid and its start time. */
 void table_sit(struct record *record, pid_t pid, uint64_t start_time);
+/* A name as a record has it: zero-terminated, padded with zeros, cut at a whole letter. */
+void table_cut_name(char out[PN_NAME_SIZE], const char *name);
 void table_rename(struct record *record, const char *name);
 static inline enum record_state record_state(struct record *record) { return word_read(&record->state) & 0xff; }
 

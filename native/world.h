@@ -2,6 +2,7 @@
 #ifndef PROCESSION_WORLD_H
 #define PROCESSION_WORLD_H
 
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/resource.h>
 
@@ -13,9 +14,11 @@ struct world {
     int32_t nice;
     uint32_t cpu_bytes;
     uint32_t reserved;
-    uint64_t cpus[WORLD_CPU_WORDS];
     struct rlimit limits[WORLD_LIMITS];
+    uint64_t cpus[WORLD_CPU_WORDS]; /* of which cpu_bytes are used */
 };
+/* The bytes of it that say something. */
+static inline size_t world_size(const struct world *world) { return offsetof(struct world, cpus) + world->cpu_bytes; }
 
 /* Read the calling process's world. With `alone` (no other thread runs user code) the umask is read by setting it and
  * setting it back; otherwise from /proc, which is slower but leaves no moment with another umask. 0 or -errno. */

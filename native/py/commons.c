@@ -6,6 +6,7 @@
 #include "../commons.h"
 #include "../kin.h"
 #include "../proc.h"
+#include "../start.h"
 
 static int need_commons(void) {
     if (commons) return 0;
@@ -166,22 +167,13 @@ static PyObject *free_(PyObject *module, PyObject *arg) {
     Py_RETURN_NONE;
 }
 
-/* Begin a user process's life in its record: flags, name, and the family's counters. */
 static PyObject *start(PyObject *module, PyObject *args) {
     struct member who;
     unsigned flags;
     const char *name;
     (void)module;
     if (!PyArg_ParseTuple(args, "O&Is", member_from_py, &who, &flags, &name)) return NULL;
-    struct record *record = table_get(who);
-    if (!record) Py_RETURN_FALSE;
-    table_rename(record, name);
-    word_poke(&record->born, (uint64_t)clock_boot());
-    word_or(&record->flags, flags | RECORD_PROCESS); /* (what the family has noted meanwhile stays) */
-    if (!table_enter(who, RECORD_READY)) Py_RETURN_FALSE;
-    word_add(&commons->started, 1);
-    word_raise(&commons->most_alive, word_add(&commons->alive, 1) + 1);
-    Py_RETURN_TRUE;
+    return PyBool_FromLong(start_life(who, flags, name));
 }
 
 /* The parent knows who it is before the member itself is up. */

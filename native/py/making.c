@@ -17,18 +17,6 @@ static PyObject *prepare(PyObject *module, PyObject *unused) {
     return error ? raise_errno(error, "finding libc's thread id") : Py_NewRef(Py_None);
 }
 
-static PyObject *sibling(PyObject *module, PyObject *arg) {
-    struct member who;
-    (void)module;
-    if (!member_from_py(arg, &who)) return NULL;
-    struct record *record = table_get(who);
-    PyOS_BeforeFork();
-    pid_t pid = clone_sibling(record ? (void *)&record->pid : NULL);
-    if (pid == 0) PyOS_AfterFork_Child();
-    else PyOS_AfterFork_Parent();
-    return pid < 0 ? raise_errno(pid, "clone") : PyLong_FromLong(pid);
-}
-
 static char **strings(PyObject *sequence) {
     PyObject *fast = PySequence_Fast(sequence, "expected a sequence of bytes");
     if (!fast) return NULL;
@@ -67,48 +55,15 @@ static PyObject *launch(PyObject *module, PyObject *args) {
     return pid < 0 ? raise_errno(pid, "starting a fresh interpreter (clone, execve)") : PyLong_FromLong(pid);
 }
 
-static PyObject *limit(PyObject *module, PyObject *args) {
-    unsigned long long soft, hard;
-    struct rlimit now;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "KK", &soft, &hard)) return NULL;
-    struct rlimit wanted = {soft, hard};
-    if (getrlimit(RLIMIT_NPROC, &now) == 0 && (now.rlim_cur != soft || now.rlim_max != hard))
-        setrlimit(RLIMIT_NPROC, &wanted);
-    Py_RETURN_NONE;
-}
-
-static PyObject *read_world(PyObject *module, PyObject *alone) {
-    struct world world;
-    (void)module;
-    int error = world_read(&world, PyObject_IsTrue(alone));
-    if (error) return raise_errno(error, "reading umask, niceness, affinity and limits");
-    return PyBytes_FromStringAndSize((char *)&world, sizeof world);
-}
-
-static PyObject *take_world(PyObject *module, PyObject *args) {
-    const char *wanted, *mine;
-    Py_ssize_t n, m;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "y#y#", &wanted, &n, &mine, &m)) return NULL;
-    if (n != sizeof(struct world) || m != sizeof(struct world)) return PyErr_Format(PyExc_ValueError, "not a world"), NULL;
-    world_take((const struct world *)wanted, (const struct world *)mine);
-    Py_RETURN_NONE;
-}
-
 static PyObject *ignored(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     return PyLong_FromUnsignedLongLong(world_ignored());
 }
 
 PyMethodDef making_functions[] = {
-    {"clone_prepare", prepare, METH_NOARGS, "Once, before clone_sibling."},
-    {"clone_sibling", sibling, METH_O, "clone_sibling(member): os.fork(), but the child's parent is our parent."},
+    {"clone_prepare", prepare, METH_NOARGS, "Once, before zygote_serve."},
     {"launch", launch, METH_VARARGS, "launch(path, argv, envp, fds, deaf): exec a program as a child; its pid."},
-    {"limit_processes", limit, METH_VARARGS, "limit_processes(soft, hard): RLIMIT_NPROC, if it differs."},
-    {"world_read", read_world, METH_O, "world_read(alone): umask, niceness, affinity, limits, as bytes."},
     {"world_ignored", ignored, METH_NOARGS, "The signals that this process ignores: bit n - 1 for signal n."},
-    {"world_take", take_world, METH_VARARGS, "world_take(wanted, mine): take on what differs."},
     {0},
 };
 
@@ -170,6 +125,14 @@ static PyObject *settle(PyObject *module, PyObject *args) {
     return PyBool_FromLong(self_settle(who, (enum record_state)state));
 }
 
+static PyObject *count_from_here(PyObject *module, PyObject *arg) {
+    struct member who;
+    (void)module;
+    if (!member_from_py(arg, &who)) return NULL;
+    self_count_from_here(who);
+    Py_RETURN_NONE;
+}
+
 static PyObject *leave_(PyObject *module, PyObject *args) {
     struct member who;
     int code;
@@ -214,6 +177,7 @@ static PyObject *sched(PyObject *module, PyObject *arg) {
 PyMethodDef self_functions[] = {
     {"self_wear_cookie", wear, METH_O, "Show this member's cookie in /proc/self/environ."},
     {"self_settle", settle, METH_VARARGS, "self_settle(member, state): note who sits in the record."},
+    {"self_count_from_here", count_from_here, METH_O, "What it ran until now is not the user's process's."},
     {"self_leave", leave_, METH_VARARGS, "self_leave(member, code): last words, and exit. Does not return."},
     {"self_die_with", die_with, METH_VARARGS, "self_die_with(parent, sig): False when the parent is gone."},
     {"self_subreaper", subreaper, METH_NOARGS, "From now on, orphans below this process become its children."},

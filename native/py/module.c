@@ -3,6 +3,7 @@
 
 #include "../commons.h"
 #include "../kin.h"
+#include "../zygote.h"
 
 static int add_constants(PyObject *module) {
     static const struct {
@@ -16,6 +17,8 @@ static int add_constants(PyObject *module) {
         {"CHILDLESS", RECORD_CHILDLESS}, {"RUNNER", RECORD_RUNNER},       {"PROCESS", RECORD_PROCESS},
         {"TERMINATED", RECORD_TERMINATED}, {"WAIT_NOTHING", WAIT_NOTHING}, {"WAIT_JOIN", WAIT_JOIN},
         {"WAIT_ANY", WAIT_ANY},        {"INLINE_BYTES", 60000},           {"SLOTS", PN_SLOTS},
+        {"LESSON", ZYGOTE_LESSON},     {"LET_GO", ZYGOTE_LET_GO},         {"ORPHAN", ZYGOTE_ORPHAN},
+        {"BORN", ZYGOTE_BORN},         {"START", ZYGOTE_START},           {"NOTHING", ZYGOTE_NOTHING},
         {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
@@ -32,7 +35,8 @@ static int add_constants(PyObject *module) {
 
 static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
-                                   channel_functions, self_functions,  reaper_functions};
+                                   channel_functions, self_functions,  reaper_functions, start_functions,
+                                   zygote_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);

@@ -22,8 +22,11 @@ int deadline_from_py(PyObject *seconds, int64_t *out);
 /* Descriptors from any sequence of ints. The count, or -1 with an exception set. */
 int fds_from_py(PyObject *sequence, int *out, int room);
 
+/* Become what a start message says; see start_take in start.c. */
+PyObject *take_start(struct member who, const char *text, size_t size, const int *fds, int count, bool rehearsal);
+
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
-    reaper_functions[];
+    reaper_functions[], start_functions[], zygote_functions[];
 extern PyType_Spec child_spec;
 extern PyTypeObject *child_type;
 

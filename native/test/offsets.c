@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "../arena.h"
+#include "../start.h"
 
 #define FIELD(type, field) \
     printf("%s.%s %zu %zu\n", #type, #field, offsetof(struct type, field), sizeof(((struct type *)0)->field))
@@ -26,4 +27,6 @@ int main(void) {
     FIELD(record, wait_since); FIELD(record, wait_object); FIELD(record, holds); FIELD(record, doorbell);
     FIELD(record, run_base); FIELD(record, ready_base); FIELD(record, run_time); FIELD(record, ready_time);
     FIELD(record, peak_kib); FIELD(record, status_known); FIELD(record, name); FIELD(record, reserved);
+    FIELD(start, size); FIELD(start, changes); FIELD(start, flags); FIELD(start, standard); FIELD(start, parent);
+    FIELD(start, keeper); FIELD(start, ignored); FIELD(start, name); FIELD(start, world);
 }

@@ -20,7 +20,8 @@ __all__ = ["after_in_child", "install"]
 _children: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
 _after: list[Callable[[], None]] = []
-_asleep = False
+#: In a zygote the hooks have nothing to do: its clones are no forks of the user's.
+asleep = False
 _forking: set[int] = set()  # threads inside our os.fork()
 
 
@@ -36,14 +37,8 @@ def around(before: Callable[[], None], after: Callable[[], None]) -> None:
     _after.append(after)
 
 
-def sleep(asleep: bool) -> None:
-    """In a zygote the hooks have nothing to do: its clones are no forks of the user's."""
-    global _asleep
-    _asleep = asleep
-
-
 def _pause() -> None:
-    if _asleep:
+    if asleep:
         return
     for function in _before:
         function()
@@ -51,7 +46,7 @@ def _pause() -> None:
 
 
 def _resume() -> None:
-    if _asleep:
+    if asleep:
         return
     _native.reaper_resume()
     if get_ident() not in _forking:
@@ -65,7 +60,7 @@ def _restart() -> None:
 
 
 def _forget() -> None:
-    if _asleep:
+    if asleep:
         return
     _forking.clear()
     _native.reaper_forget()

@@ -6,17 +6,18 @@ one global namespace there, and an object of a class of ``__main__`` pickles bac
 
 from __future__ import annotations
 
+import copyreg
 import io
+import marshal
 import pickle
 import sys
 import types
-from collections import ChainMap
 from typing import Any
 
 import cloudpickle
 
+from procession.core import tracker
 from procession.core.stdlib import mp_context, mp_reduction
-from procession.core.tracker import Tracker
 
 __all__ = ["dumps", "first_unpicklable", "loads"]
 
@@ -36,13 +37,31 @@ def _refer_main() -> Any:
     return sys.modules["__main__"]
 
 
+def _reduce_code(code: types.CodeType) -> tuple[Any, ...]:
+    """The child has the same interpreter: its own format is quicker than cloudpickle's, which is for all versions."""
+    return marshal.loads, (marshal.dumps(code),)
+
+
+_CALLABLES = {types.FunctionType, types.BuiltinFunctionType, type}
+
+#: The words of the pickles' own grammar: there is nothing to find out about them.
+_GRAMMAR: set[Any] = {
+    _main_globals, _refer_main, marshal.loads, types.CodeType,
+    *(thing for thing in vars(cloudpickle.cloudpickle).values() if isinstance(thing, types.FunctionType)),
+}  # fmt: skip
+
+
 class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
     """Remembers in `definitions` the classes and functions of ``__main__`` that it meets."""
 
     def __init__(self, file: io.BytesIO) -> None:
-        # Before the base class's: C looks the table up there, once.
-        by_type: Any = cloudpickle.Pickler.dispatch_table
-        self.dispatch_table = ChainMap(mp_reduction.ForkingPickler._extra_reducers, by_type)
+        # Before the base class's: C looks the table up there, once; and a plain dict is asked without a call.
+        self.dispatch_table = {
+            **copyreg.dispatch_table,
+            **cloudpickle.Pickler._dispatch_table,
+            **mp_reduction.ForkingPickler._extra_reducers,
+            types.CodeType: _reduce_code,
+        }
         super().__init__(file, protocol=pickle.HIGHEST_PROTOCOL)
         self.definitions: dict[str, Any] = {}
         self.modules: set[str] = set()
@@ -54,6 +73,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             self.globals_ref[id(main.__dict__)] = _MainGlobals(__name__="__main__")
 
     def reducer_override(self, obj: Any) -> Any:
+        if type(obj) in _CALLABLES and obj in _GRAMMAR:
+            return NotImplemented
         if isinstance(obj, self._semaphore):
             # Its name in the system goes with the parent's last reference, perhaps our caller's: keep it for the child.
             popen = mp_context.get_spawning_popen()
@@ -77,13 +98,13 @@ def dumps(obj: Any, modules: set[str] | None = None) -> bytes:
     file = io.BytesIO()
     pickler = _Pickler(file)
     # The list is pickled in order: by the time the definitions are reached, `obj` has filled them.
-    pickler.dump([Tracker(), obj, pickler.definitions])
+    pickler.dump([tracker.current(), obj, pickler.definitions])
     if modules is not None:
         modules |= pickler.modules
     return file.getvalue()
 
 
-def loads(data: bytes) -> Any:
+def loads(data: bytes | memoryview) -> Any:
     """Undo `dumps`, in the child."""
     _, obj, definitions = pickle.loads(data)
     space = _main_globals()

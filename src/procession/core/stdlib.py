@@ -15,8 +15,14 @@ mp_reduction: Any = reduction
 mp_threading: Any = threading
 
 
+_util: Any = None
+
+
 def mp_util() -> Any:
     """`multiprocessing.util`: its import takes as long as all of procession's own, so it waits until it is needed."""
-    from multiprocessing import util
+    global _util
+    if _util is None:
+        from multiprocessing import util
 
-    return util
+        _util = util
+    return _util

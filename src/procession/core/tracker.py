@@ -11,18 +11,31 @@ from typing import Any
 from procession.core import fds
 from procession.core.stdlib import mp_context
 
-__all__ = ["Tracker"]
+__all__ = ["current", "runs"]
+
+
+def runs() -> bool:
+    """Whether this process has one."""
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    return module is not None and module._resource_tracker._fd is not None
+
+
+def current() -> Tracker | None:
+    """What stands for the tracker in the pickle of a process, ahead of what may need it. A parent that has none sends none."""
+    module = sys.modules.get("multiprocessing.resource_tracker")
+    return None if module is None else Tracker(module._resource_tracker._fd)
 
 
 class Tracker:
-    """Stands for the tracker in the pickle of a process, ahead of what may need it. A parent that has none sends none."""
+    """The tracker's descriptor, or None when it does not run."""
+
+    def __init__(self, fd: int | None) -> None:
+        self._fd = fd
 
     def __reduce__(self) -> tuple[Any, ...]:
-        module = sys.modules.get("multiprocessing.resource_tracker")
-        fd = None if module is None else module._resource_tracker._fd
         popen = mp_context.get_spawning_popen()
-        known = fd is not None and popen is not None
-        return _use, (popen.duplicate_for_child(fd) if known else None,)
+        known = self._fd is not None and popen is not None
+        return _use, (popen.duplicate_for_child(self._fd) if known else None,)
 
 
 def _use(index: int | None) -> None:

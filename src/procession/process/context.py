@@ -50,11 +50,16 @@ class _Context(mp_context.BaseContext):
         pass
 
 
+_popen_classes: dict[str, Any] = {}  # (imported at the first start)
+
+
 def _popen(method: str) -> Any:
     def make(process: Process) -> Any:
-        from procession.process.popen import POPEN
+        if not _popen_classes:
+            from procession.process.popen import POPEN
 
-        return POPEN[method](process)
+            _popen_classes.update(POPEN)
+        return _popen_classes[method](process)
 
     return make
 

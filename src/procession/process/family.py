@@ -47,6 +47,12 @@ class Family:
         _native.self_wear_cookie(me)
         os.environ[_native.COOKIE] = _native.kin_cookie(me)
 
+    @staticmethod
+    def sweep_after(parent: int) -> None:
+        """The member `parent` is dead: end what it left."""
+        _native.kin_mark_dead(parent)
+        _native.kin_sweep()
+
     def forget_in_fork(self) -> None:
         """In a child of the user's own os.fork(): a member of its own, below the one that forked."""
         self._lock = threading.Lock()

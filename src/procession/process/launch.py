@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
+from typing import Any
 
 from procession import _native
 
 __all__ = ["open_standard_fds", "run_function"]
 
-_CODE = "import sys; sys.path[:] = {path!r}; from {module} import {function}; {function}()"
+_CODE = "import sys; sys.path[:] = {path!r}; from procession.process.{module} import {function}; {function}()"
 
 
 def open_standard_fds() -> list[int]:
@@ -26,15 +27,15 @@ def _is_open(fd: int) -> bool:
 
 
 def run_function(module: str, function: str, control: int, parent_pidfd: int) -> int:
-    """Run ``module.function()`` in a new interpreter with our flags and our ``sys.path``; return its pid.
+    """Run ``procession.process.MODULE.FUNCTION()`` in a new interpreter with our flags and our ``sys.path``; return its pid.
 
     It gets our standard streams, the control socket as descriptor 3, the commons as 4, our pidfd as 5. Takes about 1 ms
     (vfork and exec: the size of this process does not matter). Raises OSError.
     """
     import subprocess
-    from multiprocessing import spawn
 
-    executable = os.fsencode(spawn.get_executable() or sys.executable)
+    spawn: Any = sys.modules.get("multiprocessing.spawn")  # (where set_executable() notes it; not worth an import otherwise)
+    executable = os.fsencode((spawn and spawn.get_executable()) or sys.executable)
     path = [p if p else os.getcwd() for p in sys.path if isinstance(p, str)]
     code = _CODE.format(path=path, module=module, function=function)
     flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]

@@ -17,6 +17,8 @@ REFUSED = 77
 
 #: What every zygote has, or must not import.
 _KNOWN = {"__main__", "__mp_main__", "cloudpickle", "multiprocessing", "procession", *sys.builtin_module_names}
+#: ... but for this one of ours, which brings cloudpickle.
+_PICKLING = "procession.core.pickling"
 
 
 class Lessons:
@@ -47,7 +49,8 @@ class Lessons:
         return new, stale
 
     def _is_lesson(self, name: str) -> bool:
-        return bool(name) and name.partition(".")[0] not in _KNOWN and name in sys.modules and name not in self._refused
+        ours = name.partition(".")[0] in _KNOWN and name != _PICKLING
+        return bool(name) and not ours and name in sys.modules and name not in self._refused
 
     def refuse(self) -> None:
         """The zygote has ended because of a thread: go without all of them."""

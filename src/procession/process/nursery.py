@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from procession import _native
 from procession.core import forkhooks, main_module, messages
 from procession.errors import StartError
-from procession.process import launch, lessons, world
+from procession.process import launch, lessons, portable, world
 from procession.process.family import family
 
 __all__ = ["Nursery", "nursery"]
@@ -123,7 +123,7 @@ class Nursery:
         try:
             member = _native.table_add(_native.ORDERED, _native.ZYGOTE, family.me, "zygote")
             self._told = world.baseline()
-            _, self._zygote = launch_helper("procession.process.zygote", "main", theirs, member)
+            _, self._zygote = launch_helper("boot", "zygote", theirs, member)
             send_boot(ours, boot_message(member, self._told, self._lessons.all()))
         except BaseException:
             os.close(ours)
@@ -214,6 +214,7 @@ def boot_message(member: int, told: world.Baseline, preload: list[str]) -> dict[
         "parent_member": family.me,
         "baseline": told,
         "main": main_module.describe_main(),
+        "state": portable.common_state(),
         "preload": preload,
         "compat": compat.installed(),
     }

@@ -16,7 +16,7 @@ from procession import _native
 from procession.core import fds, messages
 from procession.core.stdlib import mp_context, mp_util
 from procession.errors import StartError, UnpicklableError
-from procession.process import oswait, streams, world
+from procession.process import oswait, portable, streams, world
 from procession.process.family import family
 from procession.process.nursery import boot_message, launch_helper, nursery, send_boot
 
@@ -106,18 +106,20 @@ class _MessagePopen(Popen):
 
     def _start(self, process: Process) -> _native.Child:
         payload = self._pickle(process)
-        with streams.standard_streams(process._stdin) as standard:
+        standard, temporary = streams.standard_streams(process._stdin)
+        try:
             return self._launch(process, payload, standard)
+        finally:
+            if temporary >= 0:
+                os.close(temporary)
 
     def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
         raise NotImplementedError
 
     def _pickle(self, process: Process) -> bytes:
-        from procession.core import pickling
-
         mp_context.set_spawning_popen(self)
         try:
-            return pickling.dumps(process, self._modules)
+            return portable.dumps(process, self._modules)
         except Exception as error:
             raise self._unpicklable(process, error) from error
         finally:
@@ -131,13 +133,12 @@ class _MessagePopen(Popen):
         found = pickling.first_unpicklable(process._parts()) or ("state", f"{type(error).__name__}: {error}")
         return UnpicklableError(process.name, *found)
 
-    def _message(self, process: Process, payload: bytes, standard: list[int], told: world.Baseline | None,
+    def _message(self, process: Process, payload: bytes, standard: list[int], told: world.Baseline,
                  member: int) -> tuple[bytes, list[int]]:
         given = sum(1 << fd for fd, theirs in enumerate(standard) if theirs >= 0)
-        around = tuple(world.current(told))
-        start: tuple[Any, ...] = (around, payload, os.getpid(), given, _flags(process), process.name)
-        message = messages.pack(pickle.dumps(start), member)
-        return message, [fd for fd in standard if fd >= 0] + self._fds
+        alone = threading.active_count() == 1
+        start = _native.start_message(alone, _flags(process), given, process.name, world.changes(told), payload)
+        return messages.pack(start, member), [fd for fd in standard if fd >= 0] + self._fds
 
 
 class ZygotePopen(_MessagePopen):
@@ -170,7 +171,7 @@ class SpawnPopen(_MessagePopen):
         member = _native.NOBODY
         try:
             member = _native.table_add(_native.ORDERED, _flags(process), family.me, process.name)
-            _, child = launch_helper("procession.process.spare", "spawned", theirs, member)
+            _, child = launch_helper("spare", "spawned", theirs, member)
             told = world.baseline()
             send_boot(ours, boot_message(member, told, []))
             message, fds = self._message(process, payload, standard, told, member)
@@ -199,19 +200,22 @@ class ForkPopen(Popen):
         # The kernel sends the signal when the *thread* that forked ends: armed only if that thread lasts as long as we do.
         # Otherwise the zygote, which watches us, ends the child with us.
         death = signal.SIGKILL if threading.get_native_id() == parent else 0
-        with streams.standard_streams(process._stdin) as standard:
-            try:
-                pid = os.fork()
-            except BaseException as error:
-                if os.getpid() != parent:  # a signal's exception, in the child: never into the user's copy of the stack
-                    os._exit(1)
-                os.close(parent_pidfd)
-                _native.table_free(member)
-                if isinstance(error, OSError):
-                    raise StartError(error.errno, f"fork: {error.strerror}") from error
-                raise
-            if pid == 0:
-                _forked(process, member, parent, death, parent_pidfd, standard)
+        standard, temporary = streams.standard_streams(process._stdin)
+        try:
+            pid = os.fork()
+        except BaseException as error:
+            if os.getpid() != parent:  # a signal's exception, in the child: never into the user's copy of the stack
+                os._exit(1)
+            os.close(parent_pidfd)
+            _native.table_free(member)
+            if isinstance(error, OSError):
+                raise StartError(error.errno, f"fork: {error.strerror}") from error
+            raise
+        finally:
+            if temporary >= 0 and os.getpid() == parent:
+                os.close(temporary)
+        if pid == 0:
+            _forked(process, member, parent, death, parent_pidfd, standard)
         os.close(parent_pidfd)
         return _native.Child.adopt(pid, -1, member)
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
 import os
-import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
-from procession.core.stdlib import mp_process, mp_threading, mp_util
+from procession.core.stdlib import mp_context, mp_process
 from procession.errors import ClosedError, ProcessStateError
 from procession.process import streams
 
@@ -56,7 +54,6 @@ class Process(BaseProcess):
     _parent_name: str
     _popen: Any
     _closed: bool
-    _after_fork: Callable[[], None]
 
     def __init__(
         self,
@@ -108,9 +105,7 @@ class Process(BaseProcess):
 
     @staticmethod
     def _Popen(process: Process) -> Any:
-        from procession.process.context import default_context
-
-        return default_context.get_context().Process._Popen(process)
+        return _default_context().get_context().Process._Popen(process)
 
     def join(self, timeout: float | None = None) -> None:
         """Wait until the child has ended, at most `timeout` seconds (None: for ever; 0 or less: do not wait).
@@ -274,85 +269,36 @@ class Process(BaseProcess):
         state = dict(self.__dict__)
         if state.get("_stdin") is not None:
             state["_stdin"] = True  # it travels as descriptor 0
+        if mp_context.get_spawning_popen() is not None:  # (otherwise the key refuses to be pickled)
+            state["_config"] = {**self._config, "authkey": bytes(self._config["authkey"])}
         return state
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        self._config["authkey"] = mp_process.AuthenticationString(self._config["authkey"])
+
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
-        """The child's whole life; returns its exit code. (BaseProcess has the same steps; see docs/differences.md.)"""
-        util = mp_util()
-        code = 1
-        try:
-            self._enter(parent_sentinel)
-            try:
-                self.run()
-                code = 0
-            finally:
-                util._exit_function()
-        except SystemExit as error:
-            code = _code_of(error)
-        except KeyboardInterrupt:
-            code = 1  # the parent's traceback tells of it; one per child would say no more
-        except BaseException:
-            code = 1
-            _print_traceback(self.name)
-        finally:
-            mp_threading._shutdown()
-            util.info("process exiting with exitcode %d", code)
-            util._flush_std_streams()
-        return code
+        from procession.process import bootstrap
 
-    def _enter(self, parent_sentinel: int | None) -> None:
-        """Become the current process of this program."""
-        util = mp_util()
-        if self._start_method is not None:
-            from procession.process.context import force_start_method
-
-            force_start_method(self._start_method)
-        mp_process._process_counter = itertools.count(1)
-        mp_process._children = set()
-        old = mp_process._current_process
-        mp_process._current_process = self
-        mp_process._parent_process = mp_process._ParentProcess(
-            self._parent_name, self._parent_pid, parent_sentinel
-        )
-        if mp_threading._HAVE_THREAD_NATIVE_ID:
-            mp_threading.main_thread()._set_native_id()
-        try:
-            self._after_fork()
-        finally:
-            del old  # only now: its finalizers must not run before the fork handlers
-        util.info("child process calling self.run()")
-
-    def _rehearse(self, parent_sentinel: int) -> None:
-        """What `_bootstrap` does, as far as it can be done again."""
-        util = mp_util()
-        self._enter(parent_sentinel)
-        self.run()
-        util._exit_function()
-        util._exiting = False
-        util.info("process exiting with exitcode %d", 0)
-        util._flush_std_streams()
-
-
-def _code_of(error: SystemExit) -> int:
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        return error.code
-    sys.stderr.write(str(error.code) + "\n")
-    return 1
-
-
-def _print_traceback(name: str) -> None:
-    import traceback
-
-    sys.stderr.write(f"Process {name}:\n")
-    traceback.print_exc()
+        return bootstrap.live(self, parent_sentinel)
 
 
 def active_children() -> list[BaseProcess]:
     """All children of this process that are alive. Does not block."""
     children: list[BaseProcess] = mp_process.active_children()
     return children
+
+
+_context: Any = None  # (`context` is above us in its imports)
+
+
+def _default_context() -> Any:
+    global _context
+    if _context is None:
+        from procession.process.context import default_context
+
+        _context = default_context
+    return _context
 
 
 _purge_at = 64

@@ -7,21 +7,21 @@ loses nothing but the orders on their way: the parent notices and launches anoth
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import pickle
 import select
-import struct
 import sys
 from typing import Any, NoReturn
 
 from procession import _native
-from procession.core import fds, forkhooks, messages
-from procession.process import lessons, world
+from procession.core import atfork, fds, forkhooks, messages
+from procession.process import lessons, rehearsal, spare, world
+from procession.process.family import family
 
 __all__ = ["main"]
 
-ORDER = struct.Struct("=IIQQ")
 #: How often the zygote plays a start through before it makes the first spare: the interpreter has then specialised the
 #: code and filled its caches, and the children need not write these pages.
 REHEARSALS = 16
@@ -44,20 +44,26 @@ def prepare(boot: dict[str, Any]) -> None:
     """Import all that a child needs, so that it shares our pages, and leave nothing for the collector to touch."""
     for fd in (fds.CONTROL_FD, fds.COMMONS_FD, fds.PARENT_FD):
         os.set_inheritable(fd, False)
-    from procession.process import spare
-
     _native.self_settle(boot["member"], _native.RUNNING)
     spare.prepare(boot)
     preload(boot["preload"])
     _native.clone_prepare()
     _let_streams_go()
-    forkhooks.sleep(True)
+    forkhooks.asleep = True
     gc.disable()
-    _serve_waiting(boot)
-    for _ in range(REHEARSALS):
-        spare.rehearse(boot["member"])
+    _practise(boot)
+
+
+def _practise(boot: dict[str, Any]) -> None:
+    """All is imported: rehearse, leave nothing for the collector to touch, and as few page-table entries as can be."""
+    spare.note_state()
+    _answer(boot, once=True)  # whoever waits for us goes first
+    with contextlib.suppress(Exception):  # without them a start is slower, no more
+        for _ in range(REHEARSALS):
+            rehearsal.rehearse(boot["member"])
     gc.collect()
     gc.freeze()
+    _native.gather()
 
 
 def _let_streams_go() -> None:
@@ -101,74 +107,29 @@ def _shed_threads() -> None:
 
 def serve(boot: dict[str, Any]) -> None:
     """Answer orders until the parent is gone; then end what it left."""
-    poller = _poller(fds.CONTROL_FD, fds.PARENT_FD)
-    while True:
-        ready = {fd for fd, _ in poller.poll()}
-        if fds.PARENT_FD in ready:
+    while (news := _answer(boot, once=False)) != _native.ORPHAN:
+        if news == _native.LET_GO:  # the parent is ending: wait until it has
+            select.select([fds.PARENT_FD], [], [])
             break
-        if not _answer(boot):
-            poller.unregister(fds.CONTROL_FD)  # the parent is ending: wait until it has
-    sweep_after(boot["parent_member"])
+    family.sweep_after(boot["parent_member"])
 
 
-def _poller(*wanted: int) -> select.poll:
-    poller = select.poll()
-    for fd in wanted:
-        poller.register(fd, select.POLLIN)
-    return poller
+def _answer(boot: dict[str, Any], *, once: bool) -> int:
+    """Make the spares that are ordered, until something else comes (or, with `once`, for one order at most); what came."""
+    came = _native.zygote_serve(fds.CONTROL_FD, fds.PARENT_FD, spare.PATIENCE, atfork.by_the_book(), once)
+    if len(came) == 4:
+        spare.live(boot, *came)
+    if came[0] == _native.LESSON:
+        _take_lesson(boot, came[1])
+    return int(came[0])
 
 
-def _serve_waiting(boot: dict[str, Any]) -> None:
-    """The very first start waits for us: answer its order before the rehearsals."""
-    if _poller(fds.CONTROL_FD).poll(0):
-        _answer(boot)
-
-
-def _answer(boot: dict[str, Any]) -> bool:
-    """Answer the next order. False when there will be none."""
-    try:
-        message, received = _native.channel_receive(fds.CONTROL_FD)
-    except ConnectionError:
-        return False
-    if received:
-        _make_spare(boot, message, received[0])
-    elif message:
-        _take_lesson(message)
-    return bool(message)
-
-
-def _take_lesson(message: bytes) -> None:
+def _take_lesson(boot: dict[str, Any], message: bytes) -> None:
     """Import what the parent's next child needs, in the parent's present world."""
-    from procession.process import spare
-
     names, told = pickle.loads(messages.unpack(message))
     world.catch_up(told)
-    spare.forget_rehearsal()  # or each spare would take on the former world again
     preload(names)
-    gc.collect()
-    gc.freeze()
-
-
-def sweep_after(parent: int) -> None:
-    """The parent is dead: end what it left."""
-    _native.kin_mark_dead(parent)
-    _native.kin_sweep()
-
-
-def _make_spare(boot: dict[str, Any], message: bytes, sock: int) -> None:
-    slot, generation, *limit = ORDER.unpack(message)
-    member = generation << 32 | slot
-    try:
-        _native.limit_processes(*limit)  # the parent's: it counts against the one who clones
-        pid = _native.clone_sibling(member)
-    except OSError as error:
-        _native.channel_send(sock, struct.pack("=i", -(error.errno or 1)), [])
-        pid = -1
-    if pid == 0:
-        from procession.process import spare
-
-        spare.live(boot, member, sock)
-    os.close(sock)
+    _practise(boot)
 
 
 if __name__ == "__main__":
