@@ -190,3 +190,24 @@ def test_what_the_parent_has_not_flushed_is_not_printed_twice(program: Any) -> N
             p = procession.get_context({method!r}).Process(target=int)
             p.start(); p.join()""")
         assert done.stdout == "once\n", (method, done.stderr)
+
+
+@pytest.mark.no_leak_guard
+def test_the_tracebacks_of_many_children_are_not_mixed(program: Any) -> None:
+    done = program.run_script("""
+        import procession
+        def fail(n):
+            raise ValueError(f"number {n}")
+        all = [procession.Process(target=fail, args=(n,), name=f"failing-{n}") for n in range(24)]
+        for p in all: p.start()
+        for p in all: p.join()
+        assert {p.exitcode for p in all} == {1}
+    """)
+    assert done.returncode == 0, done.stderr
+    blocks = done.stderr.split("Process failing-")[1:]
+    assert len(blocks) == 24
+    for block in blocks:
+        lines = block.splitlines()
+        number = lines[0].rstrip(":")
+        assert lines[1] == "Traceback (most recent call last):"
+        assert lines[-1] == f"ValueError: number {number}"

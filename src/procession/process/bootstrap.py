@@ -6,6 +6,7 @@ process each call writes pages of memory that must be copied first.
 
 from __future__ import annotations
 
+import io
 import itertools
 import sys
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from procession.core.stdlib import mp_process, mp_threading, mp_util
 if TYPE_CHECKING:
     from procession.process.process import Process
 
-__all__ = ["count_anew", "live", "rehearse", "set_fresh"]
+__all__ = ["count_anew", "live", "rehearse", "report", "set_fresh"]
 
 _fresh = False
 
@@ -52,7 +53,7 @@ def live(process: Process, parent_sentinel: int | None) -> int:
         code = 1  # the parent's traceback tells of it; one per child would say no more
     except BaseException:
         code = 1
-        _print_traceback(process.name)
+        report(f"Process {process.name}:\n")
     finally:
         _join_threads()
         if util._logger is not None:
@@ -117,8 +118,11 @@ def _code_of(error: SystemExit) -> int:
     return 1
 
 
-def _print_traceback(name: str) -> None:
+def report(text: str) -> None:
+    """Print `text` and the traceback of the exception at hand on standard error, in one piece: others write there, too."""
     import traceback
 
-    sys.stderr.write(f"Process {name}:\n")
-    traceback.print_exc()
+    whole = io.StringIO()
+    whole.write(text)
+    traceback.print_exc(file=whole)
+    sys.stderr.write(whole.getvalue())

@@ -121,7 +121,8 @@ def become(
     except BaseException:
         if rehearsing:
             raise
-        _report(name)
+        bootstrap.report(f"Process {name}: its target could not be unpickled\n")
+        mp_util()._flush_std_streams()
         return None
     forkhooks.asleep = False
     for seed in _seeds:
@@ -140,14 +141,6 @@ def note_state() -> None:
     _native.start_prepare(os.environ._data, streams.on_terminal())  # type: ignore[attr-defined]
     loaded = [sys.modules.get(name) for name in ("random", "numpy.random")]
     _seeds[:] = [module.seed for module in loaded if module is not None]
-
-
-def _report(name: str) -> None:
-    import traceback
-
-    sys.stderr.write(f"Process {name}: its target could not be unpickled\n")
-    traceback.print_exc()
-    mp_util()._flush_std_streams()
 
 
 def spawned() -> NoReturn:
