@@ -156,7 +156,8 @@ int child_hello(struct child *child) {
 
 int child_hand_over(struct child *child, const void *message, size_t size, const int *fds, int count) {
     child->started = clock_boot();
-    int error = child->sock < 0 ? -EPIPE : channel_send(child->sock, message, size, fds, count);
+    bool gone = child->sock < 0 || word_read(&child->exited); /* (its zygote may hold the channel open a moment longer) */
+    int error = gone ? -EPIPE : channel_send(child->sock, message, size, fds, count);
     pthread_mutex_lock(&reaper_lock);
     if (child->sock >= 0) {
         if (child->pidfd < 0) reaper_unwatch(child, child->sock);

@@ -176,6 +176,29 @@ def test_a_sigchld_handler_that_waits_for_all(program: Any) -> None:
     assert done.stderr == ""
 
 
+def test_a_child_that_ends_before_its_start_has_returned(program: Any) -> None:
+    """The very first one: its end comes while start() still orders the next spares."""
+    done = program.run_script("""
+        import os, procession, signal, time
+        from procession.process.nursery import nursery
+        seen = []
+        signal.signal(signal.SIGCHLD, lambda *_: seen.append(os.waitpid(-1, os.WNOHANG)))
+        refill = nursery.refill
+        def late():
+            deadline = time.monotonic() + 10
+            while not seen and time.monotonic() < deadline:
+                signal.sigtimedwait([], 0.01)
+            refill()
+        nursery.refill = late
+        p = procession.Process(target=os._exit, args=(3,))
+        p.start()
+        p.join()
+        print(seen == [(p.pid, 3 << 8)], p.exitcode)
+    """)
+    assert done.stdout == "True 3\n", done.stderr
+    assert done.stderr == ""
+
+
 def test_ignored_sigchld(program: Any) -> None:
     """The kernel throws the status away; the child's own last words remain."""
     done = program.run_script("""

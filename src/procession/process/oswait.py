@@ -32,7 +32,7 @@ from procession import _native
 from procession.core import forkhooks
 from procession.process.family import family
 
-__all__ = ["children", "hidden", "install", "note"]
+__all__ = ["children", "forget", "hidden", "install", "note"]
 
 #: Asks the kernel for news of other kinds than the end.
 _STOPS = os.WUNTRACED | os.WCONTINUED
@@ -52,9 +52,14 @@ class _Form(NamedTuple):
 
 
 def note(popen: Any) -> None:
-    """`popen` is a child of ours from now on."""
+    """`popen` is a child of ours from now on: a handler of SIGCHLD may ask for it before its start() has returned."""
     install()
     _ours[popen.pid] = popen
+
+
+def forget(pid: int) -> None:
+    """The child `pid` was killed before it became a Process."""
+    _ours.pop(pid, None)
 
 
 def install() -> None:
@@ -130,7 +135,7 @@ def children() -> set[int]:
 
 
 def hidden() -> set[int]:
-    """Our zygote and spares, and a Process between its start and `note`."""
+    """Our zygote and spares, and a forked Process until `note`."""
     from procession.process.nursery import nursery
 
     members = {r["pid"] for r in _native.table_list() if r["parent"] == family.me and not r["flags"] & _native.FORKED}

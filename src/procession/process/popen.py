@@ -38,12 +38,17 @@ class Popen:
         self._kept: list[Any] = []
         self._modules: set[str] = set()
         self.returncode: int | None = None
-        self._child = self._start(process)
-        self.pid = self._child.pid
-        oswait.note(self)
+        oswait.install()  # before there is a child that a handler of SIGCHLD could take
+        self._start(process)
 
-    def _start(self, process: Process) -> _native.Child:
+    def _start(self, process: Process) -> None:
+        """Start it, with `_own` as soon as the child exists."""
         raise NotImplementedError
+
+    def _own(self, child: _native.Child) -> None:
+        self._child = child
+        self.pid = child.pid
+        oswait.note(self)
 
     def duplicate_for_child(self, fd: int) -> int:
         """Pass `fd` to the child; its index there. (For `multiprocessing.reduction`.)"""
@@ -104,16 +109,16 @@ def _exit_code(status: int | None) -> int | None:
 class _MessagePopen(Popen):
     """A child that learns what it is by a message: zygote and spawn."""
 
-    def _start(self, process: Process) -> _native.Child:
+    def _start(self, process: Process) -> None:
         payload = self._pickle(process)
         standard, temporary = streams.standard_streams(process._stdin)
         try:
-            return self._launch(process, payload, standard)
+            self._launch(process, payload, standard)
         finally:
             if temporary >= 0:
                 os.close(temporary)
 
-    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> None:
         raise NotImplementedError
 
     def _pickle(self, process: Process) -> bytes:
@@ -146,18 +151,20 @@ class ZygotePopen(_MessagePopen):
 
     method = "zygote"
 
-    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> None:
         nursery.learn(self._modules)
         while True:
             child, told = nursery.take()
             message, fds = self._message(process, payload, standard, told, child.member)
             try:
                 _native.table_flag(child.member, _flags(process))  # before anybody can take it for an orphan
+                self._own(child)
                 child.hand_over(message, fds)
             except (BrokenPipeError, ConnectionError):
+                oswait.forget(child.pid)
                 continue  # it was killed while it waited: take the next
             nursery.refill()
-            return child
+            return
 
 
 class SpawnPopen(_MessagePopen):
@@ -165,7 +172,7 @@ class SpawnPopen(_MessagePopen):
 
     method = "spawn"
 
-    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> _native.Child:
+    def _launch(self, process: Process, payload: bytes, standard: list[int]) -> None:
         nursery.guard()
         ours, theirs = _native.channel_pair()
         member = _native.NOBODY
@@ -175,6 +182,7 @@ class SpawnPopen(_MessagePopen):
             told = world.baseline()
             send_boot(ours, boot_message(member, told, []))
             message, fds = self._message(process, payload, standard, told, member)
+            self._own(child)
             _native.channel_send(ours, message, fds)
         except BaseException:
             _native.table_free(member)
@@ -182,7 +190,6 @@ class SpawnPopen(_MessagePopen):
         finally:
             os.close(ours)
             os.close(theirs)
-        return child
 
 
 class ForkPopen(Popen):
@@ -193,7 +200,7 @@ class ForkPopen(Popen):
     def duplicate_for_child(self, fd: int) -> int:
         return fd
 
-    def _start(self, process: Process) -> _native.Child:
+    def _start(self, process: Process) -> None:
         nursery.guard()
         member = _native.table_add(_native.ORDERED, _flags(process), family.me, process.name)
         parent, parent_pidfd = os.getpid(), os.pidfd_open(os.getpid())
@@ -217,7 +224,7 @@ class ForkPopen(Popen):
         if pid == 0:
             _forked(process, member, parent, death, parent_pidfd, standard)
         os.close(parent_pidfd)
-        return _native.Child.adopt(pid, -1, member)
+        self._own(_native.Child.adopt(pid, -1, member))
 
 
 def _forked(
