@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "commons.h"
 #include "leave.h"
+#include "proc.h"
 #include "reaper.h"
 #include "self.h"
 
@@ -43,6 +44,13 @@ bool start_life(struct member who, uint32_t flags, const char *name) {
     word_add(&commons->started, 1);
     word_raise(&commons->most_alive, word_add(&commons->alive, 1) + 1);
     return true;
+}
+
+void start_sit(struct member who) {
+    struct record *record = table_get(who);
+    struct proc_stat stat;
+    if (!record || word_peek(&record->start_time) != 0 || proc_stat(getpid(), &stat) < 0) return;
+    table_sit(record, getpid(), stat.start_time);
 }
 
 int start_tie(const struct start *start) {

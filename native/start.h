@@ -34,6 +34,8 @@ int start_fill(struct start *out, bool alone);
 const struct start *start_read(const void *message, size_t size);
 /* A user process's life begins: its record's name and flags, and the family's counters. False when the record is gone. */
 bool start_life(struct member who, uint32_t flags, const char *name);
+/* In the member: write its identity if its zygote died before it told it. */
+void start_sit(struct member who);
 /* Die with the parent, or in a session of one's own. -ESRCH: the parent is gone. */
 int start_tie(const struct start *start);
 /* Take on the streams, which are the first of `fds`, and the kernel's part of the parent's world. Returns how many of `fds` were

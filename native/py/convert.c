@@ -50,3 +50,13 @@ int fds_from_py(PyObject *sequence, int *out, int room) {
     Py_DECREF(fast);
     return (int)count;
 }
+
+PyObject *ints_to_py(const int *fds, int count) {
+    PyObject *list = PyList_New(count);
+    for (int i = 0; list && i < count; i++) {
+        PyObject *fd = PyLong_FromLong(fds[i]);
+        if (fd) PyList_SET_ITEM(list, i, fd);
+        else Py_CLEAR(list);
+    }
+    return list;
+}

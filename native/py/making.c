@@ -98,8 +98,7 @@ static PyObject *receive(PyObject *module, PyObject *arg) {
     while (n == -EINTR);
     Py_END_ALLOW_THREADS
     if (n < 0) return raise_errno(n, "recvmsg");
-    PyObject *list = PyList_New(count);
-    for (int i = 0; list && i < count; i++) PyList_SET_ITEM(list, i, PyLong_FromLong(fds[i]));
+    PyObject *list = ints_to_py(fds, count);
     return list ? Py_BuildValue("y#N", message, (Py_ssize_t)n, list) : NULL;
 }
 
@@ -217,9 +216,7 @@ static PyObject *keepers(PyObject *module, PyObject *unused) {
     pid_t pids[256];
     (void)module, (void)unused;
     int count = reaper_keepers(pids, 256);
-    PyObject *list = PyList_New(count);
-    for (int i = 0; list && i < count; i++) PyList_SET_ITEM(list, i, PyLong_FromLong(pids[i]));
-    return list;
+    return ints_to_py(pids, count);
 }
 
 static PyObject *rings(PyObject *module, PyObject *unused) {

@@ -70,17 +70,12 @@ static PyObject *left_over(const struct start *start, const struct start_news *n
                          (unsigned long long)news->signals, (unsigned long long)start->ignored);
 }
 
-static PyObject *list_of(const int *fds, int count) {
-    PyObject *list = PyList_New(count);
-    for (int i = 0; list && i < count; i++) PyList_SET_ITEM(list, i, PyLong_FromLong(fds[i]));
-    return list;
-}
-
 PyObject *take_start(struct member who, const char *text, size_t size, const int *fds, int count, bool rehearsal) {
     struct start_news news;
     const struct start *start = start_read(text, size);
     if (!start) return PyErr_Format(PyExc_ValueError, "not a start message");
     if (!rehearsal) {
+        start_sit(who);
         start_life(who, start->flags, start->name);
         if (start_tie(start) == -ESRCH) _exit(1); /* the parent died meanwhile: so do we */
         PyGC_Enable();
@@ -88,7 +83,7 @@ PyObject *take_start(struct member who, const char *text, size_t size, const int
     int used = start_take(start, fds, count, rehearsal, &news);
     if (wear_cookie(who) < 0) return NULL;
     const char *changes = text + start->size, *payload = changes + start->changes;
-    PyObject *rest = list_of(fds + used, count - used);
+    PyObject *rest = ints_to_py(fds + used, count - used);
     return rest ? Py_BuildValue("y#NNs", payload, (Py_ssize_t)(text + size - payload), rest,
                                 left_over(start, &news, changes), start->name)
                 : NULL;

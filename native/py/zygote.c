@@ -37,9 +37,7 @@ static struct zygote_call call; /* not on the stack: it is large */
 
 static PyObject *received(enum zygote_news news) {
     bool has_message = news == ZYGOTE_LESSON || news == ZYGOTE_START;
-    int count = has_message ? call.fd_count : 0;
-    PyObject *fds = PyList_New(count);
-    for (int i = 0; fds && i < count; i++) PyList_SET_ITEM(fds, i, PyLong_FromLong(call.fds[i]));
+    PyObject *fds = ints_to_py(call.fds, has_message ? call.fd_count : 0);
     return fds ? Py_BuildValue("iy#N", (int)news, call.message, has_message ? (Py_ssize_t)call.size : 0, fds) : NULL;
 }
 

@@ -112,6 +112,20 @@ static void a_life_is_counted_once_it_begins(void) {
     CHECK(!start_life(who, 0, "gone") && commons->alive == 1);
 }
 
+/* Its zygote was to tell it, and was killed. */
+static void a_start_time_that_nobody_told(void) {
+    struct member who;
+    struct proc_stat stat;
+    CHECK(commons_found() == 0 && proc_stat(getpid(), &stat) == 0);
+    CHECK(table_add(&who, RECORD_IDLE, 0, nobody, "spare") == 0);
+    word_publish(&table_get(who)->pid, (uint32_t)getpid());
+    start_sit(who);
+    CHECK(word_peek(&table_get(who)->start_time) == stat.start_time);
+    word_poke(&table_get(who)->start_time, 7);
+    start_sit(who); /* what is there stands */
+    CHECK(word_peek(&table_get(who)->start_time) == 7);
+}
+
 static void a_child_whose_parent_is_gone_is_told(void) {
     write_message(0, 7);
     struct start *start = (struct start *)buffer;
@@ -135,6 +149,7 @@ int main(void) {
     CASE(a_rehearsal_changes_nothing_but_the_streams);
     CASE(interrupts_are_given_back);
     CASE(a_life_is_counted_once_it_begins);
+    CASE(a_start_time_that_nobody_told);
     CASE(a_child_whose_parent_is_gone_is_told);
     return failed;
 }
