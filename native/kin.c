@@ -64,22 +64,25 @@ struct hunt {
     pid_t self;
     bool count; /* the user's processes among them are left-over ones: count and name them */
     int depth;
-    pid_t *struck; /* each gets the signal once, by however many ways it is found */
-    size_t struck_count;
+    pid_t *struck; /* in a pass each gets the signal once, by however many ways it is found; in all passes it is counted once */
+    size_t struck_count, pass_began;
 };
 
 static bool wanted(struct hunt *hunt, struct member who) {
     return hunt->top.slot == PN_NO_SLOT ? doomed(who) : kin_below(who, hunt->top);
 }
 
-static bool met_before(struct hunt *hunt, pid_t pid) {
-    for (size_t i = 0; i < hunt->struck_count; i++)
+static bool met_since(struct hunt *hunt, size_t first, pid_t pid) {
+    for (size_t i = first; i < hunt->struck_count; i++)
         if (hunt->struck[i] == pid) return true;
+    return false;
+}
+
+static void remember(struct hunt *hunt, pid_t pid) {
     pid_t *more = realloc(hunt->struck, (hunt->struck_count + 1) * sizeof *more);
-    if (!more) return false;
+    if (!more) return;
     hunt->struck = more;
     more[hunt->struck_count++] = pid;
-    return false;
 }
 
 static void note_left_over(pid_t pid, struct record *record) {
@@ -128,11 +131,13 @@ static bool sweeps_for_us(pid_t pid) { return word_read(&commons->sweeper) == (u
 /* Signal one process. Its identity is checked between opening the pidfd and using it. */
 static void strike(struct hunt *hunt, pid_t pid, uint64_t start_time, struct record *record) {
     if (pid == hunt->self || pid <= 1 || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) return;
-    if (met_before(hunt, pid)) return;
+    if (met_since(hunt, hunt->pass_began, pid)) return;
+    bool known = met_since(hunt, 0, pid);
+    remember(hunt, pid);
     int pidfd = pidfd_open_(pid);
     if (pidfd < 0) return;
     if (proc_is(pid, start_time)) {
-        if (hunt->count) note_left_over(pid, record);
+        if (hunt->count && !known) note_left_over(pid, record);
         if (pidfd_signal(pidfd, hunt->sig) == 0) hunt->hits++;
     }
     close(pidfd);
@@ -228,13 +233,14 @@ void kin_mark_dead(struct member who) {
     pn_step("sweep wanted");
 }
 
-static int kill_doomed(bool count) {
-    struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = count};
-    hunt_members(&hunt);
+/* One pass over all the doomed; how many were struck. */
+static int kill_doomed(struct hunt *hunt) {
+    hunt->hits = 0;
+    hunt->pass_began = hunt->struck_count;
+    hunt_members(hunt);
     pn_step("members hunted");
-    proc_every(hunt_cookie, &hunt);
-    free(hunt.struck);
-    return hunt.hits;
+    proc_every(hunt_cookie, hunt);
+    return hunt->hits;
 }
 
 /* The doomed that run no more are marked like those whose death was told: from then on each dooms what is below it by
@@ -316,11 +322,13 @@ uint32_t kin_scavenge(void) {
 }
 
 static void sweep_once(void) {
+    struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = true};
     for (int pass = 0; pass < PASSES; pass++) {
-        if (kill_doomed(pass == 0) == 0) break;
+        if (kill_doomed(&hunt) == 0) break;
         struct timespec moment = {0, 200000 + pass * 500000}; /* the struck need a moment to be gone */
         nanosleep(&moment, NULL);
     }
+    free(hunt.struck);
     free_doomed();
 }
 

@@ -17,12 +17,15 @@ from procession.testing.watch import descendants_of, wait_gone
 @pytest.mark.parametrize("method", ["zygote", "fork", "spawn"])
 @pytest.mark.parametrize("how", ["join", "sleep"])
 def test_ctrl_c_stops_a_program_with_three_children(program: Any, method: str, how: str) -> None:
+    # (Many short sleeps: a signal that comes between Python's last look for one and the sleep waits until the sleep ends.)
     script = program.script(f"""
         import procession, time
+        def sleep():
+            for _ in range(600): time.sleep(0.1)
         ctx = procession.get_context({method!r})
-        ps = [ctx.Process(target=lambda: (print("up", flush=True), time.sleep(60))) for _ in range(3)]
+        ps = [ctx.Process(target=lambda: (print("up", flush=True), sleep())) for _ in range(3)]
         for p in ps: p.start()
-        {"[p.join() for p in ps]" if how == "join" else "time.sleep(60)"}
+        {"[p.join() for p in ps]" if how == "join" else "sleep()"}
     """)
     pid, terminal = pty.fork()
     if pid == 0:
