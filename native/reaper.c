@@ -19,8 +19,7 @@
 #define BATCH 64
 #define BELL UINT64_MAX
 
-/* Recursive: a signal handler in Python may run between `reaper_pause`, which holds it, and the fork. */
-pthread_mutex_t reaper_lock = PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
+pthread_mutex_t reaper_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER; /* held through a pause: one fork at a time */
 _Atomic int64_t reaper_rings;
 _Atomic int reaper_keeping;
@@ -166,8 +165,23 @@ static int start_thread(void) {
     return -error;
 }
 
+/* Held through the very call of fork(), so that the child gets a list that nobody is at; no longer: the hooks before and
+ * after it are Python's, and let go of the GIL, which others hold while they ask for the lock. */
+static void lock_for_fork(void) { pthread_mutex_lock(&reaper_lock); }
+static void unlock_after_fork(void) { pthread_mutex_unlock(&reaper_lock); }
+static void renew_in_child(void) { reaper_lock = (pthread_mutex_t)PTHREAD_MUTEX_INITIALIZER; }
+
+static int guard_forks(void) {
+    static bool guarded;
+    int error = guarded ? 0 : pthread_atfork(lock_for_fork, unlock_after_fork, renew_in_child);
+    guarded = error == 0;
+    return -error;
+}
+
 static int open_set(void) {
     if (reaper.epoll >= 0) return 0;
+    int unguarded = guard_forks();
+    if (unguarded) return unguarded;
     int epoll = epoll_create1(EPOLL_CLOEXEC), bell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     struct epoll_event event = {EPOLLIN, {.u64 = BELL}};
     if (epoll < 0 || bell < 0 || epoll_ctl(epoll, EPOLL_CTL_ADD, bell, &event) < 0) {
@@ -266,7 +280,7 @@ static void wait_gone(pid_t tid) {
     while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) sched_yield();
 }
 
-void reaper_halt(void) {
+void reaper_pause(void) {
     pthread_mutex_lock(&fork_lock);
     pthread_mutex_lock(&reaper_lock);
     reaper.paused = true; /* nobody starts it again before the resume */
@@ -274,23 +288,16 @@ void reaper_halt(void) {
     reaper.stop = true;
     if (running) reaper_ring();
     pthread_mutex_unlock(&reaper_lock); /* the thread may need it to end its round */
-    if (running) {
-        pthread_join(reaper.thread, NULL);
-        wait_gone(reaper.tid);
-    }
-}
-
-void reaper_hold(void) {
+    if (!running) return;
+    pthread_join(reaper.thread, NULL);
+    wait_gone(reaper.tid);
     pthread_mutex_lock(&reaper_lock);
     reaper.running = false;
-}
-
-void reaper_pause(void) {
-    reaper_halt();
-    reaper_hold();
+    pthread_mutex_unlock(&reaper_lock);
 }
 
 void reaper_resume(void) {
+    pthread_mutex_lock(&reaper_lock);
     reaper.paused = false;
     pthread_mutex_unlock(&reaper_lock);
     pthread_mutex_unlock(&fork_lock);
@@ -305,7 +312,6 @@ void reaper_restart(void) {
 /* In a forked child: the children are the parent's. Their descriptors are closed, so that a spare sees its parent's end
  * and not ours; the structs stay, for the objects that point to them. */
 void reaper_forget(void) {
-    reaper_lock = (pthread_mutex_t)PTHREAD_RECURSIVE_MUTEX_INITIALIZER_NP;
     pthread_mutex_init(&fork_lock, NULL);
     for (unsigned i = 0; i < reaper.size; i++) {
         struct child *child = reaper.list[i];

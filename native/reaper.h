@@ -21,12 +21,9 @@ void reaper_release(struct child *child); /* drop a reference */
 void reaper_ring(void); /* wake the thread: a deadline or a sweep is new */
 void reaper_sweep_later(struct member who);
 
-/* Around fork(): before, in two halves: `reaper_halt` ends the thread, and waits for that, so it must not be called with a
- * lock held (the GIL) that others hold while they ask for ours; `reaper_hold` then takes the lock. Together they are
- * `reaper_pause`. Every pause is ended by one resume or forget. Then: in the parent after, in the parent a moment later (some Pythons count the threads after their
- * hooks), in the child after. */
-void reaper_halt(void);
-void reaper_hold(void);
+/* Around fork(): before (it waits for the thread's end, so not with a lock held, the GIL, that others hold while they ask for
+ * ours), in the parent after, in the parent a moment later (some Pythons count the threads after their hooks), in the child
+ * after. Every pause is ended by one resume or forget. */
 void reaper_pause(void);
 void reaper_resume(void);
 void reaper_restart(void);

@@ -188,9 +188,8 @@ PyMethodDef self_functions[] = {
 static PyObject *pause_(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     Py_BEGIN_ALLOW_THREADS
-    reaper_halt();
+    reaper_pause();
     Py_END_ALLOW_THREADS
-    reaper_hold(); /* with the GIL: whoever else wants both has it first, too */
     Py_RETURN_NONE;
 }
 

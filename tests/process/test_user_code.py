@@ -199,6 +199,26 @@ def test_a_child_that_ends_before_its_start_has_returned(program: Any) -> None:
     assert done.stderr == ""
 
 
+def test_a_hook_of_fork_that_lets_other_threads_run(program: Any) -> None:
+    """Between the fork and our own hook after it: they may ask for children meanwhile."""
+    done = program.run_script("""
+        import os, threading, time
+        forked = threading.Event()
+        os.register_at_fork(after_in_parent=lambda: (forked.set(), time.sleep(0.2)))
+        import procession
+        p = procession.Process(target=time.sleep, args=(60,))
+        p.start()
+        t = threading.Thread(target=lambda: (forked.wait(), p.sentinel, p.kill()))
+        t.start()
+        pid = os.fork()
+        if pid == 0: os._exit(0)
+        t.join()
+        p.join()
+        print(p.exitcode, os.waitpid(pid, 0)[1])
+    """)
+    assert done.stdout == "-9 0\n", done.stderr
+
+
 def test_ignored_sigchld(program: Any) -> None:
     """The kernel throws the status away; the child's own last words remain."""
     done = program.run_script("""
