@@ -51,11 +51,11 @@ int fds_from_py(PyObject *sequence, int *out, int room) {
     return (int)count;
 }
 
-PyObject *ints_to_py(const int *fds, int count) {
+PyObject *ints_to_py(const int *numbers, int count) {
     PyObject *list = PyList_New(count);
     for (int i = 0; list && i < count; i++) {
-        PyObject *fd = PyLong_FromLong(fds[i]);
-        if (fd) PyList_SET_ITEM(list, i, fd);
+        PyObject *number = PyLong_FromLong(numbers[i]);
+        if (number) PyList_SET_ITEM(list, i, number);
         else Py_CLEAR(list);
     }
     return list;

@@ -21,7 +21,8 @@ int deadline_from_py(PyObject *seconds, int64_t *out);
 
 /* Descriptors from any sequence of ints. The count, or -1 with an exception set. */
 int fds_from_py(PyObject *sequence, int *out, int room);
-PyObject *ints_to_py(const int *fds, int count);
+/* The other way: a list of ints, descriptors or pids. */
+PyObject *ints_to_py(const int *numbers, int count);
 
 /* Become what a start message says; see start_take in start.c. */
 PyObject *take_start(struct member who, const char *text, size_t size, const int *fds, int count, bool rehearsal);

@@ -199,6 +199,28 @@ def test_a_child_that_ends_before_its_start_has_returned(program: Any) -> None:
     assert done.stderr == ""
 
 
+def test_a_spare_whose_end_is_seen_before_it_begins(program: Any) -> None:
+    """It is killed as it is taken, and a SIGCHLD handler waits for it: the next gets the start, and is not thought dead."""
+    done = program.run_script("""
+        import os, procession
+        from procession.process import oswait
+        note, killed = oswait.note, []
+        def kill_the_first(popen):
+            note(popen)
+            if not killed:
+                killed.append(popen.pid)
+                os.kill(popen.pid, 9)
+                popen.child.wait()
+                os.waitpid(-1, os.WNOHANG)
+        oswait.note = kill_the_first
+        p = procession.Process(target=os._exit, args=(3,))
+        p.start()
+        p.join()
+        print(p.exitcode, p.pid not in killed)
+    """)
+    assert done.stdout == "3 True\n", done.stderr
+
+
 def test_a_hook_of_fork_that_lets_other_threads_run(program: Any) -> None:
     """Between the fork and our own hook after it: they may ask for children meanwhile."""
     done = program.run_script("""

@@ -53,7 +53,6 @@ class _Form(NamedTuple):
 
 def note(popen: Any) -> None:
     """`popen` is a child of ours from now on: a handler of SIGCHLD may ask for it before its start() has returned."""
-    install()
     _ours[popen.pid] = popen
 
 
@@ -135,7 +134,7 @@ def children() -> set[int]:
 
 
 def hidden() -> set[int]:
-    """Our zygote and spares, and a forked Process until `note`."""
+    """Our zygote and spares, and a Process until `note`."""
     from procession.process.nursery import nursery
 
     members = {r["pid"] for r in _native.table_list() if r["parent"] == family.me and not r["flags"] & _native.FORKED}

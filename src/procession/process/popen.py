@@ -37,7 +37,6 @@ class Popen:
         self._fds: list[int] = []
         self._kept: list[Any] = []
         self._modules: set[str] = set()
-        self.returncode: int | None = None
         oswait.install()  # before there is a child that a handler of SIGCHLD could take
         self._start(process)
 
@@ -46,6 +45,7 @@ class Popen:
         raise NotImplementedError
 
     def _own(self, child: _native.Child) -> None:
+        self.returncode: int | None = None  # (a handler may have seen the end of one that never began)
         self._child = child
         self.pid = child.pid
         oswait.note(self)
