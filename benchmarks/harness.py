@@ -31,7 +31,8 @@ from answer import Answer, Series
 from rivals import LIBRARIES, label
 
 __all__ = [
-    "BUSY", "Options", "Parent", "add_arguments", "environment", "interleave", "main", "measure_rivals", "options_from",
+    "BUSY", "Options", "Parent", "add_arguments", "built_limits", "environment", "interleave", "main", "measure_rivals",
+    "options_from", "standing_parents",
 ]  # fmt: skip
 
 #: The load from which on figures should not be quoted.
@@ -57,10 +58,11 @@ class Options:
 class Parent:
     """One rival's parent process, driven over a socket. Leaving it as a context ends the process and its children."""
 
-    def __init__(self, rival: str, megabytes: int = 0, modules: Sequence[str] = (), limits: str | None = None) -> None:
+    def __init__(self, rival: str, megabytes: int = 0, modules: Sequence[str] = (), limits: str | None = None,
+                 program: str = "parent.py") -> None:
         ours, theirs = socket.socketpair()
         setting = {"rival": rival, "megabytes": megabytes, "modules": list(modules), "limits": limits}
-        command = [sys.executable, str(_HERE / "parent.py"), json.dumps(setting | {"control": theirs.fileno()})]
+        command = [sys.executable, str(_HERE / program), json.dumps(setting | {"control": theirs.fileno()})]
         self.rival = rival
         self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], env=environment())
         theirs.close()
@@ -104,16 +106,16 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def built_limits() -> Iterator[str | None]:
-    """limits.c as a shared object, for as long as the context lasts; None where there is no compiler."""
+def built_limits(source: str = "limits.c") -> Iterator[str | None]:
+    """The limits as a shared object, for as long as the context lasts; None where there is no compiler."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     if compiler is None:
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="procession-bench-") as directory:
         built = os.path.join(directory, "limits.so")
-        flags = ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC"]
-        subprocess.run([compiler, *flags, "-o", built, str(_HERE / "limits.c")], check=True)
+        flags = ["-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-pthread"]
+        subprocess.run([compiler, *flags, "-o", built, str(_HERE / source)], check=True)
         yield built
 
 
@@ -130,22 +132,33 @@ def interleave(parents: Iterable[Parent], rounds: int, dice: random.Random, sett
     return samples
 
 
-def measure_rivals(answer: Answer, options: Options, rivals: Sequence[str], scenarios: dict[str, dict[str, Any]], *,
-                   megabytes: int = 50, modules: Sequence[str] = (), warm: tuple[str, dict[str, Any]]) -> None:
-    """Measure some `scenarios` with one set of parents of this size and these imports, and add the series to `answer`.
+def measure_rivals(answer: Answer, options: Options, rivals: Sequence[str], scenarios: dict[str, dict[str, Any]],
+                   **parents_are: Any) -> None:
+    """Measure some `scenarios` with one set of parents (`standing_parents`), and add the series to `answer`.
 
-    A scenario is named and says what to `do`, how many `rounds`, and how to turn nanoseconds into its `unit`. `warm` is
-    done three times beforehand by every parent, so that helpers (zygote, fork server) stand.
+    A scenario is named and says what to `do`, how many `rounds`, and how to turn nanoseconds into its `unit`.
+    """
+    with standing_parents(answer, rivals, **parents_are) as parents:
+        for scenario, how in scenarios.items():
+            _measure_scenario(answer, options, parents, scenario, **how)
+
+
+@contextmanager
+def standing_parents(answer: Answer, rivals: Sequence[str], *, megabytes: int = 50, modules: Sequence[str] = (),
+                     program: str = "parent.py", limits: str = "limits.c",
+                     warm: tuple[str, dict[str, Any]]) -> Iterator[list[Parent]]:
+    """A parent per rival, all alive at once, of this size, with these imports and this program and source of limits.
+
+    `warm` is done three times beforehand by every parent, so that helpers (zygote, fork server) stand.
     """
     with ExitStack() as stack:
-        with built_limits() as limits:  # no longer needed once the parents have loaded it
-            names = _fitting(answer, megabytes, [name for name in rivals if name in LIBRARIES or limits])
-            parents = [stack.enter_context(Parent(name, megabytes, modules, limits)) for name in names]
+        with built_limits(limits) as built:  # no longer needed once the parents have loaded it
+            names = _fitting(answer, megabytes, [name for name in rivals if name in LIBRARIES or built])
+            parents = [stack.enter_context(Parent(name, megabytes, modules, built, program)) for name in names]
         answer.notes += _sizes(parents, megabytes, modules)
         for parent in parents * 3:
             parent.ask(warm[0], **warm[1])
-        for scenario, how in scenarios.items():
-            _measure_scenario(answer, options, parents, scenario, **how)
+        yield parents
 
 
 def _sizes(parents: list[Parent], megabytes: int, modules: Sequence[str]) -> list[str]:
