@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LIBRARIES", "LIMITS", "OURS", "is_limit", "label", "make_rival"]
+__all__ = ["LIBRARIES", "LIMITS", "OURS", "SYNC_LIMITS", "is_limit", "label", "make_rival", "synchronisation"]
 
 OURS = "procession"
 
@@ -30,16 +30,31 @@ LIMITS = {
     "wake_socket": "floor: wake a sleeper, socket",
     "wake_futex": "floor: wake a sleeper, futex",
 }
+#: The same for what processes do to each other once they run (limits_sync.c).
+SYNC_LIMITS = {
+    "c_mutex": "limit: robust pthread mutex in C",
+    "c_futex": "limit: futex in C, the other sleeps",
+    "c_spin": "limit: a word in C, the other spins",
+    "nothing": "floor: calls into C that do nothing",
+}
 
 
 def label(name: str) -> str:
     """A rival's name in tables."""
-    return (LIBRARIES | LIMITS).get(name, name)
+    return (LIBRARIES | LIMITS | SYNC_LIMITS).get(name, name)
 
 
 def is_limit(name: str) -> bool:
     """Whether it is not a rival but the kernel alone."""
-    return name in LIMITS
+    return name in LIMITS or name in SYNC_LIMITS
+
+
+def synchronisation(name: str) -> Any:
+    """Where a library has its Lock, Event and the rest; and its Process."""
+    import importlib
+    import multiprocessing
+
+    return importlib.import_module(name) if name == OURS else multiprocessing.get_context(name)
 
 
 def make_rival(name: str, limits: str | None, fifo: str) -> Callable[..., Any]:
