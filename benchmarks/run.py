@@ -7,17 +7,24 @@ import time
 from pathlib import Path
 
 import burst
+import contended
 import cycles
 import first_line
+import handover
 import import_time
 import kill_join
+import lock_death
+import many_locks
 import memory
 import start_join
+import uncontended
 from answer import Answer
 from harness import add_arguments, options_from
 from report import as_json, as_markdown, as_text, draw
 
-QUESTIONS = (start_join, first_line, burst, kill_join, memory, import_time, cycles)
+PROCESSES = (start_join, first_line, burst, kill_join, memory, import_time, cycles)
+SYNCHRONISATION = (uncontended, contended, handover, lock_death, many_locks)
+QUESTIONS = PROCESSES + SYNCHRONISATION
 
 
 def main() -> None:

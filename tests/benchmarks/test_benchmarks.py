@@ -19,7 +19,11 @@ import procession
 
 BENCHMARKS = Path(__file__).resolve().parents[2] / "benchmarks"
 LIBRARIES = {"procession", "fork", "forkserver", "spawn", "subprocess"}
-WITH_LIMITS = LIBRARIES | ({"c_fork"} if shutil.which("gcc") or shutil.which("cc") else set())
+COMPILER = shutil.which("gcc") or shutil.which("cc")
+WITH_LIMITS = LIBRARIES | ({"c_fork"} if COMPILER else set())
+MUTEX, HANDED_OVER = ({"c_mutex"}, {"c_futex", "c_spin"}) if COMPILER else (set(), set())
+#: Locks that know of their owner's death; multiprocessing's do not, and there is nothing to measure.
+SURVIVABLE = {"procession"} if hasattr(procession, "OwnerDiedWarning") else set()
 #: Who must have been measured, and how many demanded figures are compared, in a quick run.
 EXPECTED = {
     "start_join": (WITH_LIMITS, 2 if find_spec("numpy") else 1),
@@ -29,6 +33,11 @@ EXPECTED = {
     "memory": (LIBRARIES, 3),
     "import_time": ({"procession", "import multiprocessing"}, 1),
     "cycles": ({"procession", "fork"}, 6),
+    "uncontended": ({"procession", "fork"} | MUTEX, 7),
+    "contended": ({"procession", "fork"} | MUTEX, 2),
+    "handover": ({"procession", "fork"} | HANDED_OVER, 3),
+    "lock_death": (SURVIVABLE | MUTEX, 2),
+    "many_locks": ({"procession", "fork"}, 3),
 }
 
 pytestmark = pytest.mark.no_leak_guard  # everything runs in other processes, which we look for ourselves
@@ -86,7 +95,9 @@ def test_each_file_runs_alone(name: str, tag: str, tmp_path: Path) -> None:
 def check_samples(all_series: list[dict[str, Any]]) -> None:
     for series in all_series:
         samples, (low, high) = series["samples"], series["quartiles"]
-        nothing = "helper processes" in series["scenario"] or "shared with" in series["scenario"]  # fork has none
+        can_be_none = ("helper processes", "shared with", "descriptors that they add", "mappings that they add",
+                       "the first Lock")  # fmt: skip
+        nothing = any(what in series["scenario"] for what in can_be_none)
         assert samples, series
         assert all(sample > 0 or (nothing and sample == 0) for sample in samples), series
         assert low <= series["median"] <= high, series
@@ -113,6 +124,19 @@ def test_a_failing_rival_is_an_error_and_no_sample(tag: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["said", "True", "2"], done.stderr
+    assert eventually(lambda: not marked(tag)), marked(tag)
+
+
+def test_a_lock_that_dies_with_its_holder_is_an_error_and_no_sample(tag: str) -> None:
+    code = (
+        "import harness\n"
+        "with harness.Parent('fork', program='sync_parent.py') as parent:\n"
+        "    try: parent.ask('death', patience=0.2)\n"
+        "    except RuntimeError as error: print('said', 'has not come to the waiter' in str(error))\n"
+        "    print(len(parent.ask('pairs', kind='Lock', way='with', count=10)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
+    assert done.stdout.split() == ["said", "True", "1"], done.stderr
     assert eventually(lambda: not marked(tag)), marked(tag)
 
 
