@@ -7,6 +7,7 @@ Functions defined inside a test travel to the child by value, so that no child h
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import subprocess
 import sys
@@ -36,6 +37,12 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "no_leak_guard: the test runs no process of ours in this one")
+
+
+def pytest_collection_finish() -> None:
+    """The guard collects garbage after every test: only what tests make, not all of pytest again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(params=METHODS)
