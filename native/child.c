@@ -20,6 +20,7 @@
 #include "pidfd.h"
 #include "proc.h"
 #include "reaper.h"
+#include "recover.h"
 #include "zygote.h"
 
 void reaper_delist(struct child *child);
@@ -193,6 +194,7 @@ static void post_mortem(struct child *child) {
     uint32_t flags = word_read(&record->flags);
     collect_keeper((pid_t)word_read(&record->keeper));
     if (flags & RECORD_PROCESS) commons_bury(record, (uint32_t)child->status);
+    recover(child->who.slot, child->status == 0);
     arena_disown(child->who.slot);
     word_or(&record->flags, RECORD_BURIED); /* until now nobody but us frees it while we live (kin.c) */
     pn_step("buried by the reaper");

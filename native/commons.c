@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -28,6 +29,8 @@ uint32_t commons_layout(void) {
                               PN_SLOTS,              sizeof(struct record),
                               CHUNK_SIZE,            offsetof(struct commons, obituaries),
                               OBITUARIES,            sizeof(struct obituary),
+                              COMMONS_CELLS,         COMMONS_CELL_COUNT,
+                              COMMONS_WAITS,         COMMONS_WAIT_COUNT,
                               offsetof(struct record, name), offsetof(struct record, run_base)};
     uint32_t hash = 2166136261u;
     for (size_t i = 0; i < sizeof facts / sizeof *facts; i++) hash = mix(hash, facts[i]);
@@ -48,6 +51,11 @@ static int map_window(int fd) {
     }
 }
 
+static uint32_t processors(void) {
+    cpu_set_t set;
+    return sched_getaffinity(0, sizeof set, &set) < 0 ? 1 : (uint32_t)CPU_COUNT(&set);
+}
+
 static int fill_header(void) {
     uint64_t family = 0;
     while (family == 0)
@@ -58,6 +66,7 @@ static int fill_header(void) {
     commons->founded = (uint64_t)clock_boot();
     commons->founded_ticks = commons->founded / (uint64_t)(PN_SECOND / sysconf(_SC_CLK_TCK));
     commons->slots = PN_SLOTS;
+    commons->processors = processors();
     word_publish(&commons->magic, COMMONS_MAGIC);
     return 0;
 }

@@ -10,15 +10,20 @@
 #include "table.h"
 
 #define COMMONS_MAGIC 0x4e4f495353434f52ull /* "ROCSSION" */
-#define COMMONS_VERSION 1u
+#define COMMONS_VERSION 2u
 #define COMMONS_SIZE (256ull << 30)
 #define COMMONS_WINDOW (128ull << 20)
-#define COMMONS_WINDOW_LEAST (24ull << 20)
+#define COMMONS_WINDOW_LEAST (40ull << 20)
 #define COMMONS_TABLE 65536ull                                          /* offset of the process table */
 #define COMMONS_CHUNKS (COMMONS_TABLE + PN_SLOTS * sizeof(struct record)) /* offset of the chunk map */
 #define CHUNK_SIZE 65536ull
 #define COMMONS_CHUNK_COUNT (COMMONS_SIZE / CHUNK_SIZE)
-#define COMMONS_ARENA (COMMONS_CHUNKS + COMMONS_CHUNK_COUNT * 4) /* offset of the arena */
+#define COMMONS_CELLS (COMMONS_CHUNKS + COMMONS_CHUNK_COUNT * 4) /* offset of the cells (cells.h) */
+#define COMMONS_CELL_COUNT 262144u
+#define COMMONS_WAITS (COMMONS_CELLS + COMMONS_CELL_COUNT * 32ull) /* offset of the waits (waits.h) */
+#define COMMONS_WAIT_COUNT 65536u
+#define COMMONS_ARENA (COMMONS_WAITS + COMMONS_WAIT_COUNT * 64ull) /* offset of the arena */
+#define SPIN_LEASES 8u
 
 #define OBITUARIES 256u
 
@@ -59,7 +64,15 @@ struct commons {              /* the header, at offset 0 */
     word64 chunk_top;         /* 152  no chunk from here on was ever taken */
     word32 sweeper;           /* 160  thread id of who sweeps, 0 for nobody (kin.c) */
     word32 sweeps_wanted;     /* 164  grows with every member that died and must be swept after */
-    char reserved[344];       /* 168 */
+    word32 cell_hint;         /* 168  where the search for a free cell begins */
+    word32 cells_used;        /* 172  no cell from here on was ever taken */
+    word32 cell_serial;       /* 176  serial of the next new cell */
+    word32 wait_hint;         /* 180  where the search for a free wait begins */
+    word64 waits_used;        /* 184  low half: no wait from here on is taken; high half: how often one was */
+    word64 tickets;           /* 192  the order in which those who wait have come */
+    word64 spinning[SPIN_LEASES]; /* 200  monotonic ns until which somebody may be spinning */
+    uint32_t processors;      /* 264  that the founder could use: what may spin follows from it (spin.c) */
+    char reserved[244];       /* 268 */
     struct obituary obituaries[OBITUARIES]; /* 512 */
 };
 _Static_assert(offsetof(struct commons, obituaries) == 512, "the header is part of a file format");

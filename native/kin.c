@@ -12,6 +12,7 @@
 #include "futex.h"
 #include "pidfd.h"
 #include "proc.h"
+#include "recover.h"
 
 #define PASSES 64 /* a fork bomb that outruns this many passes is beyond help */
 #define DEPTH 64  /* of the walk down /proc; what lies deeper is found by its cookie or in the next pass */
@@ -278,6 +279,7 @@ static void free_record(struct member who, struct record *record) {
             note_left_over((pid_t)word_read(&record->pid), record);
     }
     pn_step("buried");
+    recover(who.slot, word_read(&record->status_known) && word_peek(&record->status) == 0);
     arena_disown(who.slot);
     table_free(who);
 }

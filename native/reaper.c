@@ -12,7 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "commons.h"
+#include "cells.h"
 #include "futex.h"
 #include "kin.h"
 
@@ -312,6 +312,7 @@ void reaper_restart(void) {
 /* In a forked child: the children are the parent's. Their descriptors are closed, so that a spare sees its parent's end
  * and not ours; the structs stay, for the objects that point to them. */
 void reaper_forget(void) {
+    sync_become(PN_NO_SLOT); /* until it has a record of its own */
     pthread_mutex_init(&fork_lock, NULL);
     for (unsigned i = 0; i < reaper.size; i++) {
         struct child *child = reaper.list[i];

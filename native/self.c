@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cells.h"
 #include "kin.h"
 #include "proc.h"
 
@@ -57,6 +58,7 @@ bool self_settle(struct member who, enum record_state state) {
     struct proc_stat stat;
     if (!record) return false;
     if (proc_stat(getpid(), &stat) == 0) table_sit(record, getpid(), stat.start_time);
+    sync_become(who.slot);
     self_count_from_here(who);
     return table_enter(who, state);
 }

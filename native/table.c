@@ -41,17 +41,12 @@ static uint32_t claim(void) {
     return PN_NO_SLOT;
 }
 
-static void note_used(uint32_t slot) {
-    uint32_t used = word_read(&commons->slots_used);
-    while (used <= slot && !word_swap(&commons->slots_used, used, slot + 1)) used = word_read(&commons->slots_used);
-}
-
 int table_add(struct member *out, enum record_state state, uint32_t flags, struct member parent, const char *name) {
     uint32_t slot = claim();
     if (slot == PN_NO_SLOT) return -EAGAIN;
     pn_step("claimed");
     struct record *record = &commons_records()[slot];
-    note_used(slot);
+    word_raise32(&commons->slots_used, slot + 1);
     pn_step("noted");
     /* Only a claimer writes the generation. Old handles are void from here on, whether this claim is completed or not. */
     uint32_t generation = word_peek(&record->generation) + 1;
@@ -113,12 +108,14 @@ void table_sit(struct record *record, pid_t pid, uint64_t start_time) {
     pn_step("pid");
 }
 
-void table_cut_name(char out[PN_NAME_SIZE], const char *name) {
-    size_t size = strnlen(name, PN_NAME_SIZE);
-    if (size == PN_NAME_SIZE) /* cut it, but not within a letter */
-        for (size--; size > 0 && ((unsigned char)name[size] & 0xc0) == 0x80;) size--;
-    memcpy(out, name, size);
-    memset(out + size, 0, PN_NAME_SIZE - size);
+void cut_text(char *out, size_t room, const char *text) {
+    size_t size = strnlen(text, room);
+    if (size == room) /* cut it, but not within a letter */
+        for (size--; size > 0 && ((unsigned char)text[size] & 0xc0) == 0x80;) size--;
+    memcpy(out, text, size);
+    memset(out + size, 0, room - size);
 }
+
+void table_cut_name(char out[PN_NAME_SIZE], const char *name) { cut_text(out, PN_NAME_SIZE, name); }
 
 void table_rename(struct record *record, const char *name) { table_cut_name(record->name, name); }

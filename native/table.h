@@ -36,6 +36,7 @@ enum record_flag {
     RECORD_PROCESS = 256,   /* a Process of the user's: counted in the family's figures */
     RECORD_TERMINATED = 512, /* asked to end by its family (terminate, kill): not reported as a failure */
     RECORD_BURIED = 1024,    /* its parent has counted it and given back what it had: the record may be freed */
+    RECORD_SYNC = 4096,      /* it may hold or wait for something in the cells: recover after it */
     RECORD_LEFT_OVER = 2048, /* a sweep ended it: counted once */
 };
 
@@ -84,6 +85,8 @@ bool table_enter(struct member who, enum record_state state);
 void table_free(struct member who);
 /* Write who runs in the slot: pid and its start time. */
 void table_sit(struct record *record, pid_t pid, uint64_t start_time);
+/* Text in `size` bytes: zero-terminated, padded with zeros, cut at a whole letter. */
+void cut_text(char *out, size_t size, const char *text);
 /* A name as a record has it: zero-terminated, padded with zeros, cut at a whole letter. */
 void table_cut_name(char out[PN_NAME_SIZE], const char *name);
 void table_rename(struct record *record, const char *name);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "cells.h"
 #include "clock.h"
 #include "clone.h"
 #include "commons.h"
@@ -51,9 +52,11 @@ static bool make_spare(const struct zygote *zygote, const struct zygote_order *o
     struct member who = order->who;
     struct record *record = table_get(who);
     limit_processes(&order->processes);
+    sync_forked(); /* the spare has all that we made until now */
     run(zygote->before);
     pid_t pid = clone_sibling(record ? (void *)&record->pid : NULL);
     if (pid == 0) {
+        sync_become(who.slot);
         be_born(zygote, call, sock, who);
         return true;
     }

@@ -4,6 +4,7 @@
 #include <pthread.h>
 #include <sys/resource.h>
 
+#include "../waits.h"
 #include "check.h"
 
 static void found_and_join(void) {
@@ -82,11 +83,12 @@ static void limit_address_space(rlim_t more) {
 
 static void a_tight_limit_gives_a_smaller_window(void) {
     if (SANITIZED) return;
-    limit_address_space(40 << 20);
+    limit_address_space(56 << 20);
     CHECK(commons_found() == 0);
-    CHECK(commons_mapped >= COMMONS_WINDOW_LEAST && commons_mapped < 40 << 20);
+    CHECK(commons_mapped >= COMMONS_WINDOW_LEAST && commons_mapped < 56 << 20);
     commons_records()[PN_SLOTS - 1].pid = 1; /* the whole table is in it */
     word_add(&commons_chunks()[COMMONS_CHUNK_COUNT - 1], 1);
+    word_add(&wait_at(COMMONS_WAIT_COUNT - 1)->key, 1); /* and all of the waits */
     commons_leave();
 }
 

@@ -1,8 +1,10 @@
 /* Prints every offset and size that README.md states, for the test that compares them. */
+#define _GNU_SOURCE
 #include <stdio.h>
 
 #include "../arena.h"
 #include "../start.h"
+#include "../waits.h"
 
 #define FIELD(type, field) \
     printf("%s.%s %zu %zu\n", #type, #field, offsetof(struct type, field), sizeof(((struct type *)0)->field))
@@ -10,7 +12,9 @@
 int main(void) {
     printf("header 0 %llu\n", COMMONS_TABLE);
     printf("table %llu %llu\n", COMMONS_TABLE, COMMONS_CHUNKS - COMMONS_TABLE);
-    printf("chunk_map %llu %llu\n", COMMONS_CHUNKS, COMMONS_ARENA - COMMONS_CHUNKS);
+    printf("chunk_map %llu %llu\n", COMMONS_CHUNKS, COMMONS_CELLS - COMMONS_CHUNKS);
+    printf("cells %llu %llu\n", COMMONS_CELLS, COMMONS_WAITS - COMMONS_CELLS);
+    printf("waits %llu %llu\n", COMMONS_WAITS, COMMONS_ARENA - COMMONS_WAITS);
     printf("arena %llu %llu\n", COMMONS_ARENA, COMMONS_SIZE - COMMONS_ARENA);
     FIELD(commons, magic); FIELD(commons, version); FIELD(commons, layout); FIELD(commons, family);
     FIELD(commons, founded); FIELD(commons, founded_ticks); FIELD(commons, slots); FIELD(commons, root_slot);
@@ -18,7 +22,9 @@ int main(void) {
     FIELD(commons, alive); FIELD(commons, most_alive); FIELD(commons, failed); FIELD(commons, killed);
     FIELD(commons, left_over); FIELD(commons, run_time); FIELD(commons, ready_time); FIELD(commons, blocked_time);
     FIELD(commons, peak_kib); FIELD(commons, obituary_count); FIELD(commons, chunk_top); FIELD(commons, sweeper);
-    FIELD(commons, sweeps_wanted); FIELD(commons, reserved); FIELD(commons, obituaries);
+    FIELD(commons, sweeps_wanted); FIELD(commons, cell_hint); FIELD(commons, cells_used); FIELD(commons, cell_serial);
+    FIELD(commons, wait_hint); FIELD(commons, waits_used); FIELD(commons, tickets); FIELD(commons, spinning);
+    FIELD(commons, processors); FIELD(commons, reserved); FIELD(commons, obituaries);
     FIELD(obituary, serial); FIELD(obituary, pid); FIELD(obituary, status); FIELD(obituary, run_time);
     FIELD(obituary, peak_kib); FIELD(obituary, flags); FIELD(obituary, name);
     FIELD(record, state); FIELD(record, generation); FIELD(record, pid); FIELD(record, flags);
@@ -27,6 +33,10 @@ int main(void) {
     FIELD(record, wait_since); FIELD(record, wait_object); FIELD(record, holds); FIELD(record, doorbell);
     FIELD(record, run_base); FIELD(record, ready_base); FIELD(record, run_time); FIELD(record, ready_time);
     FIELD(record, peak_kib); FIELD(record, status_known); FIELD(record, name); FIELD(record, reserved);
+    FIELD(cell, state); FIELD(cell, word); FIELD(cell, tid); FIELD(cell, count); FIELD(cell, since); FIELD(cell, flags);
+    FIELD(cell, link);
+    FIELD(wait, state); FIELD(wait, key); FIELD(wait, tid); FIELD(wait, channel); FIELD(wait, ticket); FIELD(wait, since);
+    FIELD(wait, units); FIELD(wait, stake); FIELD(wait, name);
     FIELD(start, size); FIELD(start, changes); FIELD(start, flags); FIELD(start, standard); FIELD(start, parent);
     FIELD(start, keeper); FIELD(start, ignored); FIELD(start, name); FIELD(start, world);
 }

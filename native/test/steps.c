@@ -1,28 +1,14 @@
 /* Killed at every step. The core calls `pn_step` after each store to shared memory (word.h); here the n-th call is the
  * process's last instruction. For n = 1, 2, ... until the operation comes to its end, a forked process runs it, dies by
  * SIGKILL, and this process, a living member, must find a commons that works: every slot and chunk can be used once
- * more, nobody gets what another has, and what the dead one had is given back. */
+ * more, nobody gets what another has, and what the dead one had is given back. (The cells and waits: steps_sync.c.) */
 #define _GNU_SOURCE
 #include <sys/stat.h>
 
 #include "../arena.h"
 #include "../kin.h"
 #include "../self.h"
-#include "check.h"
-
-static int step, last_step; /* 0: never */
-static const char *died_at = "";
-static char (*place)[64]; /* shared: where the dead one stood */
-
-static void (*meanwhile)(const char *where); /* what another process does at that step */
-
-void pn_step(const char *where) {
-    if (meanwhile) meanwhile(where);
-    if (++step != last_step) return;
-    snprintf(*place, sizeof *place, "%s", where);
-    kill(getpid(), SIGKILL);
-    pause();
-}
+#include "steps.h"
 
 /* What the dying process and the survivor agree on. */
 static struct plan {
@@ -36,12 +22,6 @@ static uint64_t kept_bytes(void) {
     struct stat file;
     CHECK(fstat(commons_fd, &file) == 0);
     return (uint64_t)file.st_blocks * 512;
-}
-
-static void expect(bool condition, const char *what) {
-    if (condition) return;
-    fprintf(stderr, "killed after \"%s\": %s\n", died_at, what);
-    _exit(1);
 }
 
 /* --- the table ------------------------------------------------------------------------------------------------ */

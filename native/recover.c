@@ -1,0 +1,235 @@
+#define _GNU_SOURCE
+#include "recover.h"
+
+#include "barrier.h"
+#include "event.h"
+#include "mutex.h"
+#include "proc.h"
+#include "semaphore.h"
+#include "shares.h"
+
+#define BEYOND 64 /* waits behind the last that is noted: who claimed one may have died before it noted that */
+
+/* After whom. What is done may be done by several at once, and one of them may be slow: meanwhile another has come to the
+ * end and freed the record, and the slot is the next member's. So whoever changes something reads it, then sees that the
+ * generation is still the dead one's, then swaps. */
+struct dead {
+    uint32_t owner, generation;
+    bool orderly;
+};
+
+static bool still(const struct dead *dead) {
+    return word_read(&commons_records()[dead->owner - 1].generation) == dead->generation;
+}
+
+/* --- cells ---------------------------------------------------------------------------------------------------- */
+
+/* Who held the lock is dead: tell of it, set the lock free, wake the next. */
+static void free_lock(struct cell *cell, const struct dead *dead) {
+    uint32_t tid = word_peek(&cell->tid), seen = word_read(&cell->word);
+    if ((seen & HOLDER) != dead->owner || !still(dead)) return;
+    struct wait *epitaph = wait_epitaph(cell_index(cell), dead->owner - 1, tid, word_peek(&cell->since));
+    uint32_t written = epitaph ? word_read(&epitaph->state) : 0;
+    if (tid) word_swap(&cell->tid, tid, 0); /* (not that of who took it meanwhile, if another was quicker) */
+    pn_step("lock cleared");
+    bool done = false;
+    while (!done && (seen & HOLDER) == dead->owner && still(dead)) {
+        done = word_swap(&cell->word, seen, (seen & WAITERS) | HOLDER_DIED);
+        if (!done) seen = word_read(&cell->word);
+    }
+    pn_step("lock freed");
+    if (done && (seen & WAITERS)) waits_wake(&cell->word, cell_index(cell));
+    if (!done && epitaph) wait_take_back(epitaph, written); /* another was quicker */
+}
+
+static void free_guard(struct cell *cell, const struct dead *dead) {
+    uint32_t seen = word_read(&cell->tid);
+    while ((seen & HOLDER) == dead->owner && still(dead) && !word_swap(&cell->tid, seen, (seen & WAITERS) | HOLDER_DIED))
+        seen = word_read(&cell->tid);
+    pn_step("guard freed");
+    shares_help(cell);
+    if (seen & WAITERS) waits_wake(&cell->tid, cell_index(cell) | KEY_GUARD);
+}
+
+/* A stake that was made and not linked is nobody's. */
+static bool linked(struct cell *cell, uint32_t wanted) {
+    uint32_t stake = word_read(&cell->link);
+    while (stake && stake != wanted) stake = word_read(&cell_at(stake)->link);
+    return stake == wanted;
+}
+
+/* `state`: of the stake, when it was the dead one's; or it is marked already, and who did it died before it told of that. */
+static void free_stake(struct cell *stake, uint32_t state, const struct dead *dead) {
+    struct cell *cell = cell_at(word_peek(&stake->count));
+    uint32_t owner = word_read(&stake->tid);
+    if ((owner != dead->owner && owner != STAKE_DEAD) || !still(dead)) return;
+    if (!linked(cell, cell_index(stake))) {
+        word_swap(&stake->state, state, CELL_FREE);
+    } else if (cell_kind(cell) == CELL_SHARES) {
+        word_swap(&stake->tid, dead->owner, STAKE_DEAD);
+        pn_step("stake of the dead");
+        word_or(&cell->tid, HOLDER_DIED);
+        pn_step("death noted");
+        shares_help(cell);
+    } else {
+        if (!dead->orderly && word_read(&stake->word) > 0 && cell_kind(cell) == CELL_BARRIER) barrier_break(cell);
+        word_swap(&stake->tid, dead->owner, 0); /* (`word` is set to 0 by who uses it next) */
+        pn_step("party gone");
+    }
+}
+
+static void recover_cell(struct cell *cell, const struct dead *dead) {
+    uint32_t state = word_read(&cell->state), kind = state & 0xff;
+    if (kind > CELL_CLAIMED && kind != CELL_STAKE && cell_is_private(cell, dead->owner)) {
+        if (still(dead)) cell_free_private(cell, state);
+        return;
+    }
+    switch ((enum cell_kind)kind) {
+    case CELL_CLAIMED:
+        if (state >> 8 == dead->owner && still(dead)) word_swap(&cell->state, state, CELL_FREE);
+        break;
+    case CELL_LOCK:
+    case CELL_RLOCK:
+        if ((word_read(&cell->word) & HOLDER) == dead->owner) free_lock(cell, dead);
+        break;
+    case CELL_SHARES:
+        if ((word_read(&cell->tid) & HOLDER) == dead->owner) free_guard(cell, dead);
+        break;
+    case CELL_STAKE:
+        free_stake(cell, state, dead);
+        break;
+    default:
+        break;
+    }
+}
+
+/* --- waits ---------------------------------------------------------------------------------------------------- */
+
+/* It was told something that it did not come to use. */
+static void pass_on(uint32_t key, enum wait_state told) {
+    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    enum cell_kind kind = cell_kind(cell);
+    if (key & KEY_GUARD) waits_wake(&cell->tid, key);
+    else if (told == WAIT_WOKEN && (kind == CELL_LOCK || kind == CELL_RLOCK || kind == CELL_SEMAPHORE))
+        waits_wake(&cell->word, key);
+    else if (told == WAIT_PASSED && kind == CELL_CONDITION) waits_tell(key, 1, WAIT_PASSED);
+}
+
+static void recover_wait(struct wait *wait, const struct dead *dead) {
+    for (;;) {
+        uint32_t state = word_read(&wait->state), key = word_peek(&wait->key);
+        enum wait_state told = (enum wait_state)(state & 0xff);
+        if (told == WAIT_FREE || WAIT_OWNER(state) != dead->owner || !still(dead)) return;
+        if (wait_pending(state) && cell_kind(cell_at(key & ~KEY_GUARD)) == CELL_BARRIER) barrier_break(cell_at(key));
+        if (told != WAIT_CLAIMED && !wait_pending(state)) pass_on(key, told);
+        pn_step("passed on");
+        wait_take_back(wait, state); /* (unless it was told something just now) */
+        pn_step("wait freed");
+    }
+}
+
+static uint32_t waits_end(void) {
+    uint32_t used = waits_used(), hint = word_peek(&commons->wait_hint), end = (used > hint ? used : hint) + BEYOND;
+    return end < COMMONS_WAIT_COUNT ? end : COMMONS_WAIT_COUNT;
+}
+
+/* One that has given, set or told something may have died before the others learnt of it. */
+static void nudge(struct wait *wait) {
+    uint32_t state = word_read(&wait->state), key = word_peek(&wait->key);
+    if ((state & 0xff) > WAIT_TASKED) {
+        if ((state & 0xff) != WAIT_EPITAPH) wait_rouse(wait);
+        return;
+    }
+    if (!wait_pending(state)) return;
+    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    if (key & KEY_GUARD) {
+        if (!(word_or(&cell->tid, WAITERS) & HOLDER)) waits_wake(&cell->tid, key);
+        return;
+    }
+    switch (cell_kind(cell)) {
+    case CELL_LOCK:
+    case CELL_RLOCK:
+        if (!(word_or(&cell->word, WAITERS) & HOLDER)) waits_wake(&cell->word, key);
+        break;
+    case CELL_SEMAPHORE:
+        if (word_or(&cell->word, WAITERS) & SEMAPHORE_MOST) waits_wake(&cell->word, key);
+        break;
+    case CELL_EVENT:
+        if (event_announce(cell)) wait_tell_seen(wait, state, WAIT_PASSED);
+        break;
+    case CELL_BARRIER:
+        barrier_tell(cell);
+        break;
+    default:
+        break;
+    }
+}
+
+/* Its waits go first: what is given back must not be handed to them. */
+static void recover_after(const struct dead *dead) {
+    if (!(word_read(&commons_records()[dead->owner - 1].flags) & RECORD_SYNC)) return;
+    uint32_t cells = word_read(&commons->cells_used);
+    for (uint32_t i = 0; i < waits_end(); i++) recover_wait(wait_at(i), dead);
+    for (uint32_t i = 1; i < cells; i++) recover_cell(cell_at(i), dead);
+    for (uint32_t i = 0; i < waits_used(); i++) nudge(wait_at(i));
+}
+
+void recover(uint32_t slot, bool orderly) {
+    struct dead dead = {slot + 1, word_read(&commons_records()[slot].generation), orderly};
+    recover_after(&dead);
+}
+
+/* --- a waiter's own look -------------------------------------------------------------------------------------- */
+
+/* Recover after that member if it runs no more. */
+static bool look_at(uint32_t owner) {
+    if (owner == 0 || owner > PN_SLOTS || owner == sync_me) return false;
+    struct record *record = &commons_records()[owner - 1];
+    struct dead dead = {owner, word_read(&record->generation), false};
+    pid_t pid = (pid_t)word_read(&record->pid);
+    if (pid == 0 || proc_is(pid, word_peek(&record->start_time))) return false;
+    dead.orderly = word_read(&record->status_known) && word_peek(&record->status) == 0;
+    recover_after(&dead);
+    return true;
+}
+
+/* Those who were told something and have not used it. */
+static bool look_at_told(uint32_t key) {
+    bool found = false;
+    for (uint32_t i = 0; i < waits_used(); i++) {
+        uint32_t state = word_read(&wait_at(i)->state);
+        if ((state & 0xff) >= WAIT_SPINNING && word_peek(&wait_at(i)->key) == key) found |= look_at(WAIT_OWNER(state));
+    }
+    return found;
+}
+
+static bool look_at_stakes(struct cell *cell) {
+    bool found = false;
+    for (uint32_t stake = word_read(&cell->link); stake; stake = word_read(&cell_at(stake)->link))
+        found |= word_read(&cell_at(stake)->word) > 0 && look_at(word_read(&cell_at(stake)->tid));
+    return found;
+}
+
+/* Of a lock, or of a guard. */
+static uint32_t holder_of(uint32_t key) {
+    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    enum cell_kind kind = cell_kind(cell);
+    if (kind == CELL_SHARES) return word_read(&cell->tid) & HOLDER;
+    return kind == CELL_LOCK || kind == CELL_RLOCK ? word_read(&cell->word) & HOLDER : 0;
+}
+
+bool recover_look(uint32_t key) {
+    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    bool found = look_at_told(key);
+    found |= look_at(holder_of(key));
+    if (cell_kind(cell) == CELL_SHARES || cell_kind(cell) == CELL_BARRIER) found |= look_at_stakes(cell);
+    return found;
+}
+
+int64_t recover_patience(uint32_t key, int64_t last) {
+    uint32_t owner = holder_of(key);
+    bool unwatched = owner && owner <= PN_SLOTS &&
+                     (word_read(&commons_records()[owner - 1].flags) & (RECORD_FORKED | RECORD_DETACHED));
+    int64_t next = last * 2 < LOOK_SECOND || unwatched ? LOOK_SECOND : last * 2;
+    return next < LOOK_LONGEST ? next : LOOK_LONGEST;
+}

@@ -1,0 +1,24 @@
+/* Recovery: to put in order what a dead member left in cells and waits. By whoever learns of its death first: its parent's
+ * reaper, a sweep, or one that waits and looks. May be done by several at once, and again; never waits for anybody. */
+#ifndef PROCESSION_RECOVER_H
+#define PROCESSION_RECOVER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "clock.h"
+
+/* A waiter looks by itself in case that no reaper tells: its process may be stopped, or be no parent of the dead one's. */
+#define LOOK_FIRST (5 * PN_SECOND / 1000)
+#define LOOK_SECOND PN_SECOND
+#define LOOK_LONGEST (30 * PN_SECOND)
+
+/* The member in `slot` is dead, its record not yet free. `orderly`: it came to its end by itself, without an error. */
+void recover(uint32_t slot, bool orderly);
+/* For one that has waited for `key` for a while: recover after those of whom it waits who are dead. True: look again. */
+bool recover_look(uint32_t key);
+/* How long to wait for `key` until the next look, after a `last` time: twice as long each time, but no longer than a second
+ * where the holder has no reaper (it came from the user's own fork, or outlived its parent). */
+int64_t recover_patience(uint32_t key, int64_t last);
+
+#endif

@@ -1,0 +1,31 @@
+/* Spinning: to wait for some microseconds on the processor, in the hope that what is waited for is that near. Worth it
+ * only while another processor is free: at most one process fewer than there are processors spins at a time, and for how
+ * long follows from how often it was worth it (as in glibc's adaptive mutex). */
+#ifndef PROCESSION_SPIN_H
+#define PROCESSION_SPIN_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct spin {
+    int64_t began, end; /* monotonic ns; end 0: not allowed */
+    int lease;
+    unsigned turns;
+};
+
+static inline void spin_relax(void) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+void spin_begin(struct spin *turn);
+/* True: look once more. */
+bool spin_on(struct spin *turn);
+/* It came, or it did not: one of the two must be called. */
+void spin_won(struct spin *turn);
+void spin_lost(struct spin *turn);
+
+#endif
