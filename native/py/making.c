@@ -1,6 +1,8 @@
 /* Making processes, start channels, and what a process does to itself. */
 #include "native.h"
 
+#include "../bell.h"
+#include "../cells.h"
 #include "../channel.h"
 #include "../clone.h"
 #include "../commons.h"
@@ -188,6 +190,7 @@ PyMethodDef self_functions[] = {
 static PyObject *pause_(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     Py_BEGIN_ALLOW_THREADS
+    bell_pause();
     reaper_pause();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
@@ -195,6 +198,7 @@ static PyObject *pause_(PyObject *module, PyObject *unused) {
 
 static PyObject *resume(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
+    sync_forked();
     reaper_resume();
     Py_RETURN_NONE;
 }
@@ -202,11 +206,13 @@ static PyObject *resume(PyObject *module, PyObject *unused) {
 static PyObject *restart(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     reaper_restart();
+    bell_resume();
     Py_RETURN_NONE;
 }
 
 static PyObject *forget(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
+    bell_forget();
     reaper_forget();
     Py_RETURN_NONE;
 }

@@ -1,6 +1,7 @@
 /* procession._native: the table of contents. One file per thing stands beside this one. */
 #include "native.h"
 
+#include "../cells.h"
 #include "../commons.h"
 #include "../kin.h"
 #include "../zygote.h"
@@ -19,6 +20,9 @@ static int add_constants(PyObject *module) {
         {"WAIT_ANY", WAIT_ANY},        {"INLINE_BYTES", 60000},           {"SLOTS", PN_SLOTS},
         {"LESSON", ZYGOTE_LESSON},     {"LET_GO", ZYGOTE_LET_GO},         {"ORPHAN", ZYGOTE_ORPHAN},
         {"BORN", ZYGOTE_BORN},         {"START", ZYGOTE_START},           {"NOTHING", ZYGOTE_NOTHING},
+        {"LOCK", CELL_LOCK},           {"RLOCK", CELL_RLOCK},             {"SEMAPHORE", CELL_SEMAPHORE},
+        {"SHARES", CELL_SHARES},       {"EVENT", CELL_EVENT},             {"CONDITION", CELL_CONDITION},
+        {"BARRIER", CELL_BARRIER},     {"RAISES", CELL_RAISES},           {"BOUNDED", CELL_BOUNDED},
         {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
@@ -33,15 +37,27 @@ static int add_constants(PyObject *module) {
     return PyModule_AddStringConstant(module, "COOKIE", KIN_COOKIE);
 }
 
+static int add_types(PyObject *module) {
+    PyType_Spec *const specs[] = {&lock_spec,  &rlock_spec,     &semaphore_spec, &shares_spec,
+                                  &event_spec, &condition_spec, &barrier_spec};
+    for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
+        PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
+        int error = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
+        Py_XDECREF(type);
+        if (error < 0) return -1;
+    }
+    return 0;
+}
+
 static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
-                                   zygote_functions};
+                                   zygote_functions, cell_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);
     if (!child_type || PyModule_AddType(module, child_type) < 0) return -1;
-    return add_constants(module);
+    return add_types(module) < 0 ? -1 : add_constants(module);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0}};

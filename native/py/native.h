@@ -4,6 +4,7 @@
 
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
+#include <structmember.h>
 
 #include "../table.h"
 
@@ -26,6 +27,45 @@ PyObject *ints_to_py(const int *numbers, int count);
 
 /* Become what a start message says; see start_take in start.c. */
 PyObject *take_start(struct member who, const char *text, size_t size, const int *fds, int count, bool rehearsal);
+
+/* --- what lies in the cells --- */
+
+#include "../cells.h"
+
+typedef struct { /* the handle of a cell; the types of all synchronisation objects begin with it */
+    PyObject_HEAD
+    uint32_t index, serial;
+    PyObject *weak;
+} CellObject;
+
+/* The cell of a handle, or NULL with an exception set. */
+struct cell *cell_of(PyObject *self);
+/* What a wait or a claim answered, as an exception. Returns NULL. */
+PyObject *raise_sync(int error);
+/* Signals are looked at between two waits: 0 go on, -1 an exception is set. */
+#define WAITING(result, call)                                                                       \
+    do {                                                                                            \
+        Py_BEGIN_ALLOW_THREADS                                                                      \
+        result = (call);                                                                            \
+        Py_END_ALLOW_THREADS                                                                        \
+    } while (result == -EINTR && PyErr_CheckSignals() == 0)
+
+struct acquire {      /* what acquire(block=True, timeout=None) was given */
+    bool block;
+    int64_t deadline; /* monotonic */
+};
+/* 0, or -1 with an exception set. */
+int acquire_from_py(const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names, struct acquire *out);
+/* A wait of ours, by its index; NULL with an exception set. */
+struct wait *wait_from_py(PyObject *index);
+PyObject *wait_to_py(int error, struct wait *wait);
+void cell_dealloc(PyObject *self);
+PyObject *cell_await(PyObject *self, PyObject *channel);
+PyObject *cell_announce(PyObject *self, PyObject *unused);
+
+extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
+extern PyMemberDef cell_members[];
+extern PyMethodDef cell_functions[];
 
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
     reaper_functions[], start_functions[], zygote_functions[];

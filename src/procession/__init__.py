@@ -6,12 +6,13 @@ The floors; each imports only from those below it:
     7  observe    reads the process table and /proc; never writes
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
+    3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
     2  process    Process, its life cycle, zygote, reaper, family
     1  core       pickling, the child's __main__, processors, fork hooks
     0  _native    commons, process table, arena, clone, pidfd, reaper thread (C, in native/)
 
-Floors 3 to 5 (sync and share, pool, dispatch and aio) are being built; until then Lock, Queue, Pool, Manager and the rest are
-the standard library's, on our processes.
+The rest of floors 3 to 5 (share, pool, dispatch and aio) is being built; until then Queue, Pool, Manager and the rest are the
+standard library's, on our processes and locks.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
         AuthenticationError,
         BufferTooShort,
         ClosedError,
+        FamilyError,
         InternalError,
+        OwnerDied,
+        OwnerDiedWarning,
         ProcessError,
         ProcessionError,
         ProcessStateError,
@@ -42,11 +46,12 @@ if TYPE_CHECKING:
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
+    from procession.sync.several import acquire_all
 
     Array, Barrier, BoundedSemaphore = _context.Array, _context.Barrier, _context.BoundedSemaphore
     Condition, Event, JoinableQueue, Lock = _context.Condition, _context.Event, _context.JoinableQueue, _context.Lock
     Manager, Pipe, Pool, Queue, RLock = _context.Manager, _context.Pipe, _context.Pool, _context.Queue, _context.RLock
-    RawArray, RawValue, Semaphore = _context.RawArray, _context.RawValue, _context.Semaphore
+    RawArray, RawValue, RWLock, Semaphore = _context.RawArray, _context.RawValue, _context.RWLock, _context.Semaphore
     SimpleQueue, Value = _context.SimpleQueue, _context.Value
     allow_connection_pickling, freeze_support = _context.allow_connection_pickling, _context.freeze_support
     get_all_start_methods, get_context = _context.get_all_start_methods, _context.get_context
@@ -58,12 +63,12 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
-    "BufferTooShort", "ClosedError", "Condition", "DoneAndNotDone", "Event", "InternalError", "JoinableQueue", "Lock",
-    "Manager",
-    "Pipe", "Pool", "Process", "ProcessError", "ProcessStateError", "ProcessionError", "Queue", "RLock", "RawArray", "RawValue",
-    "Semaphore", "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value",
-    "active_children", "allow_connection_pickling", "cpu_count", "current_process", "freeze_support", "get_all_start_methods",
-    "get_context", "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer", "set_executable",
+    "BufferTooShort", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError", "JoinableQueue",
+    "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessStateError",
+    "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SimpleQueue", "StartError",
+    "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value", "acquire_all", "active_children",
+    "allow_connection_pickling", "cpu_count", "current_process", "freeze_support", "get_all_start_methods", "get_context",
+    "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer", "set_executable",
     "set_forkserver_preload", "set_start_method", "wait",
 ]  # fmt: skip
 
@@ -72,8 +77,11 @@ __all__ = [
 _HOMES = {
     "multiprocessing": ("reducer",),
     "procession.core.cpus": ("cpu_count",),
-    "procession.errors": ("BufferTooShort", *(_name for _name in __all__ if _name.endswith("Error"))),
+    "procession.errors": (
+        "BufferTooShort", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
+    ),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
+    "procession.sync.several": ("acquire_all",),
     "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
 }
 

@@ -6,7 +6,11 @@
     ├── StartError         (OSError)          a process could not be made
     ├── UnpicklableError   (PicklingError, TypeError)  target or argument cannot be sent to the child
     ├── StartMethodError   (ValueError)       no such start method
+    ├── FamilyError        (RuntimeError)     an object of another family of processes
+    ├── OwnerDied                             a lock's holder died, and what it left is not put right
     └── InternalError      (AssertionError)   a bug of ours: please report it
+
+    OwnerDiedWarning       (RuntimeWarning)   a lock's holder died; you have the lock now
 
 Each has the base class that `multiprocessing` raises in the same place, so existing handlers catch it; each pickles,
 and carries its facts as attributes.
@@ -15,6 +19,7 @@ and carries its facts as attributes.
 from __future__ import annotations
 
 import pickle
+import time
 from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, TimeoutError
 from typing import Any
 
@@ -22,7 +27,10 @@ __all__ = [
     "AuthenticationError",
     "BufferTooShort",
     "ClosedError",
+    "FamilyError",
     "InternalError",
+    "OwnerDied",
+    "OwnerDiedWarning",
     "ProcessError",
     "ProcessStateError",
     "ProcessionError",
@@ -75,6 +83,36 @@ class UnpicklableError(ProcessionError, pickle.PicklingError, TypeError):
         self.process = process
         self.part = part
         self.reason = reason
+
+
+class FamilyError(ProcessionError, RuntimeError):
+    """The object was made in another family of processes, with which this one shares no memory."""
+
+
+class _Death(Exception):
+    """Who held a lock when it died: `process`, `pid`, `thread` (the kernel's id), `since` (as `time.time()`). Each is None
+    where it is not known."""
+
+    def __init__(self, kind: str, process: str | None, pid: int | None, thread: int | None, since: float | None) -> None:
+        who = "the process that held it" if process is None else f"{process} (pid {pid}), which held it"
+        when = "" if since is None else f" since {time.strftime('%H:%M:%S', time.localtime(since))}"
+        super().__init__(f"{kind}: {who}{when}, died; what it guards may be half changed")
+        self.kind = kind
+        self.process = process
+        self.pid = pid
+        self.thread = thread
+        self.since = since
+
+
+class OwnerDied(_Death, ProcessionError):
+    """The process that held the lock died. You do not hold it; it stays marked until `mark_consistent`."""
+
+
+class OwnerDiedWarning(_Death, RuntimeWarning):
+    """The process that held the lock died. You hold it now; what it guards may be half changed."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return type(self), (self.kind, self.process, self.pid, self.thread, self.since)
 
 
 class InternalError(ProcessionError, AssertionError):

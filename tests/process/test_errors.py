@@ -146,7 +146,9 @@ def test_too_few_processes(program: Any) -> None:
 @pytest.mark.parametrize("name", errors.__all__)
 def test_every_error_pickles_with_its_facts(name: str) -> None:
     kind = getattr(errors, name)
-    error = UnpicklableError("Nemo", "target", "why") if kind is UnpicklableError else kind(11, "no room")
+    facts = {"UnpicklableError": ("Nemo", "target", "why"), "OwnerDied": ("Lock", "Nemo", 1, 2, 3.0)}
+    facts["OwnerDiedWarning"] = facts["OwnerDied"]
+    error = kind(*facts.get(name, (11, "no room")))
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is kind
     assert again.args == error.args

@@ -1,8 +1,9 @@
 """Stand in for `multiprocessing`: ``install()`` makes unmodified programs run on procession.
 
-The package `multiprocessing` stays what it is. Its class Process is derived from ours, and its default context and its
-contexts by start method become ours. So every process is ours that a program starts, or that the standard library's own
-Pool, Manager and ProcessPoolExecutor make, whenever they were imported. `uninstall` undoes it.
+The package `multiprocessing` stays what it is. Its class Process is derived from ours, and its default context, its contexts
+by start method and the classes of `multiprocessing.synchronize` become ours. So every process and lock is ours that a program
+makes, or that the standard library's own Pool, Manager and ProcessPoolExecutor make, whenever they were imported. `uninstall`
+undoes it.
 
 What differs from the standard library is in docs/differences.md.
 """
@@ -11,12 +12,14 @@ from __future__ import annotations
 
 import multiprocessing
 import multiprocessing.forkserver
+import sys
 from multiprocessing import context as mp_context
 from typing import Any
 
 from procession.compat.forkserver import ForkServer
 from procession.compat.stand_in import StandIn
 from procession.process import context
+from procession.process.makers import MAKES
 from procession.process.process import Process
 
 __all__ = ["install", "installed", "uninstall"]
@@ -24,9 +27,10 @@ __all__ = ["install", "installed", "uninstall"]
 #: What was replaced, in order: the module or object, the attribute, its former value (_ABSENT: it had none).
 _saved: list[tuple[Any, str, Any]] = []
 _ABSENT = object()
+_absent_modules: list[str] = []
 
 #: Names of `multiprocessing` whose meaning differs between their context and ours.
-_FUNCTIONS = ("cpu_count", "set_forkserver_preload")
+_FUNCTIONS = ("cpu_count", "set_forkserver_preload", *MAKES)
 _METHODS = {"Fork": "fork", "Spawn": "spawn", "ForkServer": "forkserver"}
 
 
@@ -59,6 +63,7 @@ def install() -> None:
     for name in _FUNCTIONS:
         _replace(multiprocessing, name, getattr(default, name))
     _replace_forkserver()
+    _replace_synchronize()
     if chosen is not None and default.get_start_method(allow_none=True) is None:
         default.set_start_method(chosen)
 
@@ -70,6 +75,21 @@ def _replace_forkserver() -> None:
         _replace(multiprocessing.forkserver, name, getattr(server, name))
 
 
+def _replace_synchronize() -> None:
+    """The module of that name: patched if it was imported, else kept from being imported, which takes 10 ms."""
+    from procession.compat import synchronize
+
+    name = "multiprocessing.synchronize"
+    theirs = sys.modules.get(name)
+    if theirs is None:
+        _absent_modules.append(name)
+        sys.modules[name] = synchronize
+        _replace(multiprocessing, "synchronize", synchronize)
+    else:
+        for thing in synchronize.NAMES:
+            _replace(theirs, thing, getattr(synchronize, thing))
+
+
 def _replace(owner: Any, name: str, value: Any) -> None:
     before = vars(owner).get(name, getattr(owner, name, _ABSENT))  # the descriptor, where it is one
     _saved.append((owner, name, before))
@@ -78,6 +98,8 @@ def _replace(owner: Any, name: str, value: Any) -> None:
 
 def uninstall() -> None:
     """Give `multiprocessing` back what was its own. Processes that were started stay what they are."""
+    while _absent_modules:
+        sys.modules.pop(_absent_modules.pop(), None)
     while _saved:
         owner, name, value = _saved.pop()
         if value is _ABSENT:

@@ -7,11 +7,12 @@ from typing import Any
 
 from procession.core import cpus
 from procession.process import context
+from procession.process.makers import Makers
 
 __all__ = ["StandIn"]
 
 
-class StandIn(mp_context.DefaultContext):
+class StandIn(Makers, mp_context.DefaultContext):
     """What the class of `multiprocessing`'s default context becomes.
 
     It shares the chosen start method with procession's own default context, so that both packages start the same kind

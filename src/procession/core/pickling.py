@@ -66,7 +66,7 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         self.definitions: dict[str, Any] = {}
         self.modules: set[str] = set()
         synchronize = sys.modules.get("multiprocessing.synchronize")
-        self._semaphore: Any = synchronize.SemLock if synchronize is not None else ()
+        self._semaphore: Any = vars(synchronize).get("SemLock", ()) if synchronize is not None else ()
         main = sys.modules.get("__main__")
         self._main = main
         if main is not None:
@@ -84,8 +84,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]
             return _refer_main, ()
         if isinstance(obj, types.ModuleType):
             self.modules.add(obj.__name__)
-        elif isinstance(obj, (type, types.FunctionType, types.BuiltinFunctionType)):
-            self.modules.add(obj.__module__)
+        elif isinstance(obj, (type, types.FunctionType, types.BuiltinFunctionType)) and obj.__module__ is not None:
+            self.modules.add(obj.__module__)  # (a method of an object of a type in C has none)
         if getattr(obj, "__module__", None) == "__main__" and (isinstance(obj, type) or hasattr(obj, "__code__")):
             name = getattr(obj, "__qualname__", "")
             if name.isidentifier() and getattr(self._main, name, None) is obj:

@@ -11,6 +11,7 @@ import itertools
 import sys
 from typing import TYPE_CHECKING, Any
 
+from procession import _native
 from procession.core import forkhooks
 from procession.core.stdlib import mp_process, mp_threading, mp_util
 
@@ -81,6 +82,7 @@ def _enter(process: Process, util: Any, parent_sentinel: int | None) -> None:
     if not _fresh:
         count_anew()
         mp_process._children = set()
+        _join_barriers(process)
     old = mp_process._current_process
     mp_process._current_process = process
     mp_process._parent_process = mp_process._ParentProcess(process._parent_name, process._parent_pid, parent_sentinel)
@@ -95,6 +97,14 @@ def _enter(process: Process, util: Any, parent_sentinel: int | None) -> None:
         del old  # only now: its finalizers must not run before the fork handlers
     if util._logger is not None:
         util.info("child process calling self.run()")
+
+
+def _join_barriers(process: Process) -> None:
+    """Nothing is sent to the child of a fork, which would make it a party of the barriers that it gets: what it was given
+    tells."""
+    for given in (*process._args, *process._kwargs.values(), *vars(process).values()):
+        if isinstance(given, _native.Barrier):
+            given.join_in()  # type: ignore[attr-defined]
 
 
 def _finish(util: Any) -> None:

@@ -1,6 +1,6 @@
 """Contexts: the whole interface of `multiprocessing`, bound to one start method.
 
-Derived from the standard library's contexts, so that what is not ours yet (locks, queues, pools, managers) is the standard
+Derived from the standard library's contexts, so that what is not ours yet (queues, pools, managers) is the standard
 library's, with our processes below.
 """
 
@@ -12,12 +12,13 @@ from typing import Any
 from procession.core import cpus
 from procession.errors import StartMethodError
 from procession.process import process as process_module
+from procession.process.makers import Makers
 from procession.process.process import Process
 
 __all__ = ["ForkContext", "ForkServerContext", "SpawnContext", "ZygoteContext", "default_context"]
 
 
-class _Context(mp_context.BaseContext):
+class _Context(Makers, mp_context.BaseContext):
     """What all our contexts share."""
 
     _name = ""

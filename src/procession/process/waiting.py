@@ -1,6 +1,7 @@
-"""Waiting for several things at once, in place or in an event loop. Processes now; every later class joins here.
+"""Waiting for several things at once, in place or in an event loop. Every class that can be waited for joins here.
 
-Whatever can be waited for has a descriptor that becomes readable; the kernel notifies, nothing polls.
+What has a descriptor becomes readable; what lies in the family's memory rings our doorbell, which makes one descriptor
+readable for all such waits of a call. The kernel notifies, nothing polls.
 """
 
 from __future__ import annotations
@@ -8,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import os
 import select
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from procession import _native
@@ -32,7 +34,8 @@ class DoneAndNotDone(NamedTuple):
 def wait(
     objects: Iterable[Any], timeout: float | None = None, return_when: str = ALL_COMPLETED
 ) -> DoneAndNotDone:
-    """Wait until all of `objects`, or the first, are done: for a process, until it has ended.
+    """Wait until all of `objects`, or the first, are done: a process when it has ended, an event when it is set, a lock or
+    semaphore when it could be taken (it is not: another may be quicker).
 
     Returns the sets ``(done, not_done)``. `objects` may mix processes with anything that has a ``fileno()`` or is a
     descriptor (sentinels, connections, sockets): those are done when they can be read. `timeout` in seconds (None: for
@@ -44,32 +47,81 @@ def wait(
         raise ValueError(
             f"return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED; got {return_when!r}"
         )
-    waiting = {_fd_of(thing): thing for thing in objects}
+    things = list(objects)
+    cells = [thing for thing in things if hasattr(thing, "_watch")]
+    waiting = {_fd_of(thing): thing for thing in things if not hasattr(thing, "_watch")}
     done: set[Any] = set()
     _native.table_waiting(family.me, _native.WAIT_ANY, _native.NOBODY)
+    watch = _Watch(cells) if cells else None
     try:
-        _collect(waiting, done, timeout, return_when)
+        _collect(waiting, watch, done, timeout, return_when)
     finally:
+        if watch is not None:
+            watch.close()
         _native.table_waiting(family.me, _native.WAIT_NOTHING, _native.NOBODY)
-    return DoneAndNotDone(done, set(waiting.values()))
+    return DoneAndNotDone(done, set(things) - done)
 
 
-def _collect(waiting: dict[int, Any], done: set[Any], timeout: float | None, return_when: str) -> None:
+class _Watch:
+    """Waits for objects in the family's memory, behind one descriptor."""
+
+    def __init__(self, things: list[Any]) -> None:
+        self._number, self.fd = _native.bell_open()
+        self._waits: list[tuple[int, Any]] = []
+        try:
+            for thing in things:
+                self._waits.append((thing._watch(self._number), thing))
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self._waits)
+
+    def ready(self) -> Iterator[Any]:
+        """Those that are done, each once; after each look, and after the descriptor became readable."""
+        with suppress(BlockingIOError):
+            os.read(self.fd, 8)
+        for wait, thing in self._waits[:]:
+            if thing._is_ready(wait):
+                self._waits.remove((wait, thing))
+                thing._unwatch(wait)
+                yield thing
+
+    def close(self) -> None:
+        while self._waits:
+            wait, thing = self._waits.pop()
+            thing._unwatch(wait)
+        _native.bell_close(self._number)
+
+
+def _collect(
+    waiting: dict[int, Any], watch: _Watch | None, done: set[Any], timeout: float | None, return_when: str
+) -> None:
     import time
 
     deadline = None if timeout is None else time.monotonic() + max(timeout, 0)
     poller = select.poll()
     for fd in waiting:
         poller.register(fd, select.POLLIN)
-    while waiting:
+    if watch is not None:
+        poller.register(watch.fd, select.POLLIN)
+        done.update(watch.ready())
+    while waiting or watch:
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        if done and return_when == FIRST_COMPLETED:
+            left = 0  # others may be done, too
         ready = poller.poll(None if left is None else left * 1000)
         for fd, _ in ready:
+            if watch is not None and fd == watch.fd:
+                continue
             poller.unregister(fd)
             thing = waiting.pop(fd)
             if isinstance(thing, Process):
                 thing.join()  # it has ended; the reaper may be about to note how
             done.add(thing)
+        if watch is not None and ready:
+            done.update(watch.ready())  # (what happened before is told, too, though its bell be slower)
         if return_when == FIRST_COMPLETED and done:
             return
         if return_when == FIRST_EXCEPTION and any(isinstance(d, Process) and d.exitcode != 0 for d in done):
@@ -87,7 +139,8 @@ def _fd_of(thing: Any) -> int:
         return int(thing.fileno())
     except AttributeError:
         raise TypeError(
-            f"cannot wait for {thing!r}: expected a process, a descriptor, or an object with fileno()"
+            f"cannot wait for {thing!r}: expected a process, an event, a lock, a semaphore, a descriptor, or an object with "
+            "fileno()"
         ) from None
 
 

@@ -3,8 +3,8 @@
     with procession.testing.leaks.guard():
         ...
 
-The zygote, its spares and the reaper's thread are procession's own: the guard brings them into the same state before and
-after, so that what they hold cancels out.
+The zygote, its spares and the threads of the reaper and of the doorbell are procession's own: the guard brings them into the
+same state before and after, so that what they hold cancels out.
 """
 
 from __future__ import annotations
@@ -40,8 +40,14 @@ class Snapshot(NamedTuple):
 
 
 def settle() -> None:
-    """Bring the zygote and its spares to their resting state: launched, all spares there and met."""
+    """Bring the zygote and its spares to their resting state: launched, all spares there and met; and start the threads."""
     active_children()  # (forgets the ended)
+    _settle_children()
+    channel, _ = _native.bell_open()  # (a launch stops the thread, which comes back when somebody needs it)
+    _native.bell_close(channel)
+
+
+def _settle_children() -> None:
     for _ in range(10):  # (any of them may be dying just now)
         nursery.warm_up()
         with nursery._lock:

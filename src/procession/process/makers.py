@@ -1,0 +1,90 @@
+"""What a context makes beside processes. The rooms where these live are above this one, and imported when they are used."""
+
+from __future__ import annotations
+
+from typing import Any
+
+__all__ = ["MAKES", "Makers"]
+
+#: Names of `multiprocessing` that are ours.
+MAKES = (
+    "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier", "Queue", "JoinableQueue",
+)  # fmt: skip
+
+
+class Makers:
+    """For contexts to derive from."""
+
+    def Lock(self, *, on_owner_death: str = "warn") -> Any:
+        """A lock that never outlives its holder; see `procession.sync.locks`."""
+        from procession.sync.locks import Lock
+
+        return Lock(ctx=self, on_owner_death=on_owner_death)
+
+    def RLock(self, *, on_owner_death: str = "warn") -> Any:
+        """A lock that its holder can take again; see `procession.sync.locks`."""
+        from procession.sync.locks import RLock
+
+        return RLock(ctx=self, on_owner_death=on_owner_death)
+
+    def RWLock(self) -> Any:
+        """A lock that readers share; see `procession.sync.rwlock`."""
+        from procession.sync.rwlock import RWLock
+
+        return RWLock(ctx=self)
+
+    def Semaphore(self, value: int = 1, *, robust: bool = False) -> Any:
+        """A number of permits; see `procession.sync.semaphores`."""
+        from procession.sync.semaphores import Semaphore
+
+        return Semaphore(value, ctx=self, robust=robust)
+
+    def BoundedSemaphore(self, value: int = 1, *, robust: bool = True) -> Any:
+        """A number of permits, never more than at first; see `procession.sync.semaphores`."""
+        from procession.sync.semaphores import BoundedSemaphore
+
+        return BoundedSemaphore(value, ctx=self, robust=robust)
+
+    def Condition(self, lock: Any = None) -> Any:
+        """A condition variable; see `procession.sync.condition`."""
+        from procession.sync.condition import Condition
+
+        return Condition(lock, ctx=self)
+
+    def Event(self) -> Any:
+        """A flag to wait for; see `procession.sync.event`."""
+        from procession.sync.event import Event
+
+        return Event(ctx=self)
+
+    def Barrier(self, parties: int, action: Any = None, timeout: float | None = None) -> Any:
+        """A place to meet; see `procession.sync.barrier`."""
+        from procession.sync.barrier import Barrier
+
+        return Barrier(parties, action, timeout, ctx=self)
+
+    def Queue(self, maxsize: int = 0) -> Any:
+        """A queue of the standard library's."""
+        from multiprocessing.queues import Queue
+
+        return Queue(maxsize, ctx=_QueueContext(self))
+
+    def JoinableQueue(self, maxsize: int = 0) -> Any:
+        """A queue of the standard library's, with `task_done` and `join`."""
+        from multiprocessing.queues import JoinableQueue
+
+        return JoinableQueue(maxsize, ctx=_QueueContext(self))
+
+
+class _QueueContext:
+    """For the standard library's queues, in which whoever puts takes a permit, and whoever gets gives it back: those of a
+    dead producer stand for messages that are still there."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+
+    def BoundedSemaphore(self, value: int) -> Any:
+        return self._context.BoundedSemaphore(value, robust=False)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._context, name)

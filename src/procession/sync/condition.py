@@ -1,0 +1,158 @@
+"""Condition."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from procession import _native
+from procession.sync.handles import Handle, make
+from procession.sync.locks import Lock, RLock
+
+__all__ = ["Condition"]
+
+_T = TypeVar("_T")
+
+
+class _Unknown:
+    """What `multiprocessing`'s condition counts with semaphores of its own is not counted here."""
+
+    def get_value(self) -> int:
+        raise NotImplementedError
+
+
+class Condition(Handle, _native.Condition):
+    """A condition variable for threads and processes, as `multiprocessing.Condition`.
+
+    `lock` is a Lock or an RLock of ours; a new RLock if None. A waiter that dies is as if it had never waited: its
+    notification goes to the next. When the lock's holder dies, the next to hold it (also by returning from `wait`) is told,
+    as `Lock` says. Can be sent, with its lock, to any process of the family at any time.
+    """
+
+    __slots__ = ("_lock", "acquire", "release")
+    _sleeping_count = _woken_count = _wait_semaphore = _Unknown()
+
+    _lock: Lock | RLock
+    acquire: Callable[..., bool]
+    release: Callable[[], None]
+
+    def __new__(cls, lock: Lock | RLock | None = None, *, ctx: Any = None) -> Any:
+        if lock is not None and not isinstance(lock, (Lock, RLock)):
+            raise TypeError(f"lock must be a Lock or RLock of procession, or None; got {lock!r}")
+        return make(cls, _native.CONDITION)._with(RLock() if lock is None else lock)
+
+    def _with(self, lock: Lock | RLock) -> Condition:
+        self._lock = lock
+        self.acquire = lock.acquire
+        self.release = lock.release
+        return self
+
+    def __reduce__(self) -> Any:
+        return _attach, (type(self), _native.cell_handle(self), self._lock)
+
+    def __enter__(self) -> bool:
+        return self._lock.__enter__()
+
+    def __exit__(self, *error: object) -> None:
+        # When a signal's handler raised in wait() while it waited for the lock, the lock is not ours.
+        if error[:1] == (None,) or not error or self._lock._is_mine():
+            self._lock.release()
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Give the lock back, wait for a notification, take the lock again; False: none within `timeout` seconds.
+
+        Raises AssertionError if the lock is not held by the caller. Ctrl-C interrupts it, with the lock held again, or, when
+        it is interrupted while it waits for the lock, without.
+        """
+        if not self._lock._is_mine():
+            raise AssertionError("must acquire() condition before using wait()")
+        return self._wait(self._lock, timeout)
+
+    def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
+        """Wait until ``predicate()``, called with the lock held, is true, at most `timeout` seconds; what it gave last."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (result := predicate()):
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            self.wait(left)
+        return result
+
+    def notify(self, n: int = 1) -> None:
+        """Let the `n` that have waited longest go on. Raises AssertionError if the lock is not held by the caller."""
+        if not self._lock._is_mine():
+            raise AssertionError("lock is not owned")
+        if n > 0:
+            self._notify(n)
+
+    def notify_all(self) -> None:
+        """Let all who wait go on."""
+        if not self._lock._is_mine():
+            raise AssertionError("lock is not owned")
+        self._notify(-1)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}({self._lock!r}, {len(self.waiters)})>"
+
+    # --- in an event loop ---
+
+    async def acquire_async(self, timeout: float | None = None) -> bool:
+        """Take the lock, in an event loop."""
+        return await self._lock.acquire_async(timeout)
+
+    async def __aenter__(self) -> bool:
+        return await self._lock.acquire_async()
+
+    async def __aexit__(self, *error: object) -> None:
+        self._lock.release()
+
+    async def wait_async(self, timeout: float | None = None) -> bool:
+        """`wait` for an event loop. Cancelled, it first takes the lock again, as `asyncio.Condition` does; a notification that
+        it got meanwhile goes to the next."""
+        from procession.sync import tasks
+
+        if not self._lock._is_mine():
+            raise AssertionError("must acquire() condition before using wait()")
+        deadline = tasks.deadline_of(timeout)
+        with tasks.channel_of() as channel:
+            depth = self._lock._count()
+            wait = self._enter(channel.number)
+            self._lock._set_count(1)
+            self._lock.release()
+            finished = notified = False
+            try:
+                await channel.told(wait, deadline)
+                finished = True
+            finally:
+                cancelled: BaseException | None = None
+                held = False
+                try:
+                    cancelled = await tasks.shielded(self._again(depth, self._lock._token()))
+                    held = True
+                finally:
+                    notified = self._leave(wait)
+                    if notified and (cancelled or not finished or not held):
+                        self._notify(1)
+            if cancelled:
+                raise cancelled
+            return notified
+
+    async def _again(self, depth: int, token: int) -> None:
+        await self._lock._acquire_as(token, None)
+        self._lock._set_count(depth)
+
+    async def wait_for_async(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
+        """`wait_for` for an event loop."""
+        end = None if timeout is None else time.monotonic() + timeout
+        while not (result := predicate()):
+            left = None if end is None else end - time.monotonic()
+            if left is not None and left <= 0:
+                break
+            await self.wait_async(left)
+        return result
+
+
+def _attach(cls: type[Condition], handle: tuple[int, int, int], lock: Lock | RLock) -> Condition:
+    made: Condition = _native.cell_attach(cls, *handle)
+    return made._with(lock)
