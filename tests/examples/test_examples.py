@@ -165,6 +165,70 @@ def test_waiting(run: Run) -> None:
     ]
 
 
+def test_counter(run: Run) -> None:
+    assert printed(run, "counter") == ["without a lock, 1 + 1 is 1", "with a lock, 4 times 1000 is 4000"]
+
+
+def test_owner_death(run: Run) -> None:
+    assert printed(run, "owner_death") == [
+        "a lock as it is by default warns:",
+        "the lock's holder is clerk",
+        "  told of the death of clerk",
+        "  accounts: 400 600",
+        "a lock that was asked to raises:",
+        "the lock's holder is clerk",
+        "  refused, because of the death of clerk",
+        "  accounts: 400 600",
+    ]
+
+
+def test_permits(run: Run) -> None:
+    assert printed(run, "permits") == [
+        "seated: ['Ada', 'Bob'] free seats: 0",
+        "who has them: [('Ada', 1), ('Bob', 1)]",
+        "Eve is seated: False",
+        "Ada was killed; seated now: Eve",
+        "all have gone, free seats: 2",
+    ]
+
+
+def test_kitchen(run: Run) -> None:
+    assert printed(run, "kitchen") == ["plates eaten: 40 left: 0", "never more than 3 on the counter: True"]
+
+
+def test_meeting(run: Run) -> None:
+    assert printed(run, "meeting") == [
+        *[f"stage {stage}: {3 * stage} arrivals" for stage in (1, 2, 3)],
+        *["the barrier is broken"] * 2,
+    ]
+
+
+def test_awaited(run: Run) -> None:
+    assert printed(run, "awaited") == [
+        "5 tasks and 2 processes, 100 each: 700",
+        "not set within 0.05 s: False",
+        "set by another process: True",
+        "cancelled, and nobody waits: ()",
+        "free again: True",
+    ]
+
+
+def test_reading_room(run: Run) -> None:
+    assert printed(run, "reading_room") == [
+        "['reading together', 'reading together', 'reading together']",
+        "a writer waits for us: True",
+        "may another read meanwhile? no: it came after a writer that waits",
+        "writing; readers: 0",
+    ]
+
+
+def test_philosophers(run: Run) -> None:
+    assert printed(run, "philosophers") == [
+        "meals: [20, 20, 20, 20, 20]",
+        "not all within the time; taken: 1 (our own)",
+    ]
+
+
 def count_in_one_process() -> tuple[int, int]:
     """Files and words of the standard library, counted in another way than the example does."""
     files = words = 0
