@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
+from contextlib import suppress
 
 __all__ = ["Memory", "descendants", "memory", "settled_descendants", "total"]
 
@@ -63,5 +64,9 @@ def memory(pid: int) -> Memory:
 
 
 def total(pids: set[int], what: str) -> int:
-    """The sum over `pids`, in KiB."""
-    return sum(memory(pid)[what] for pid in pids)
+    """The sum over `pids`, in KiB; one that has ended meanwhile (it held the memory of a child that left) has none."""
+    found = 0
+    for pid in pids:
+        with suppress(FileNotFoundError, ProcessLookupError):
+            found += memory(pid)[what]
+    return found

@@ -31,11 +31,13 @@ def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
+    names = [question.__name__ for question in QUESTIONS]
+    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=f"of {', '.join(names)}")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results", metavar="DIRECTORY")
     given = parser.parse_args()
     options = options_from(given)
     answers: list[Answer] = []
-    for question in QUESTIONS:
+    for question in (question for question in QUESTIONS if question.__name__ in given.only):
         begin = time.monotonic()
         answers.append(question.measure(options))
         print(as_text(answers[-1]), f"({time.monotonic() - begin:.0f} s)\n", sep="\n", flush=True)
