@@ -1,9 +1,6 @@
 #define _GNU_SOURCE
 #include "bell.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -11,6 +8,7 @@
 
 #include "futex.h"
 #include "recover.h"
+#include "thread.h"
 #include "waits.h"
 
 static struct {
@@ -83,17 +81,9 @@ static void *serve(void *arg) {
 static int start_thread(void) { /* wants the lock */
     if (bell.running || bell.paused || bell.open == 0) return 0;
     bell.stop = false;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t small;
-    pthread_attr_init(&small);
-    pthread_attr_setstacksize(&small, 256 << 10);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&bell.thread, &small, serve, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&small);
+    int error = thread_start(&bell.thread, serve);
     bell.running = error == 0;
-    return -error;
+    return error;
 }
 
 static int grow(void) {
@@ -152,8 +142,7 @@ void bell_pause(void) {
     pthread_mutex_unlock(&bell.lock);
     if (!running) return;
     bell_ring(sync_me);
-    pthread_join(bell.thread, NULL);
-    while (syscall(SYS_tgkill, getpid(), bell.tid, 0) == 0) sched_yield(); /* (see reaper.c) */
+    thread_end(bell.thread, bell.tid);
     pthread_mutex_lock(&bell.lock);
     bell.running = false;
     pthread_mutex_unlock(&bell.lock);

@@ -15,6 +15,7 @@
 #include "cells.h"
 #include "futex.h"
 #include "kin.h"
+#include "thread.h"
 
 #define BATCH 64
 #define BELL UINT64_MAX
@@ -152,17 +153,9 @@ static void *reap(void *arg) {
 static int start_thread(void) {
     if (reaper.running || reaper.paused) return 0;
     reaper.stop = false;
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_attr_t small;
-    pthread_attr_init(&small);
-    pthread_attr_setstacksize(&small, 256 << 10);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    int error = pthread_create(&reaper.thread, &small, reap, NULL);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    pthread_attr_destroy(&small);
+    int error = thread_start(&reaper.thread, reap);
     reaper.running = error == 0;
-    return -error;
+    return error;
 }
 
 /* Held through the very call of fork(), so that the child gets a list that nobody is at; no longer: the hooks before and
@@ -275,11 +268,6 @@ int reaper_keepers(pid_t *out, int room) {
 
 int reaper_children(void) { return (int)reaper.count; }
 
-/* pthread_join returns a moment before the kernel has taken the thread off its count. */
-static void wait_gone(pid_t tid) {
-    while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) sched_yield();
-}
-
 void reaper_pause(void) {
     pthread_mutex_lock(&fork_lock);
     pthread_mutex_lock(&reaper_lock);
@@ -289,8 +277,7 @@ void reaper_pause(void) {
     if (running) reaper_ring();
     pthread_mutex_unlock(&reaper_lock); /* the thread may need it to end its round */
     if (!running) return;
-    pthread_join(reaper.thread, NULL);
-    wait_gone(reaper.tid);
+    thread_end(reaper.thread, reaper.tid);
     pthread_mutex_lock(&reaper_lock);
     reaper.running = false;
     pthread_mutex_unlock(&reaper_lock);

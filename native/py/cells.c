@@ -300,14 +300,6 @@ static PyObject *place(PyObject *module, PyObject *self) {
     return cell_of(self) ? PyLong_FromUnsignedLong(((CellObject *)self)->index) : NULL;
 }
 
-static PyObject *become(PyObject *module, PyObject *arg) {
-    struct member who;
-    (void)module;
-    if (!member_from_py(arg, &who)) return NULL;
-    sync_become(who.slot);
-    Py_RETURN_NONE;
-}
-
 static PyObject *in_use(PyObject *module, PyObject *unused) {
     uint32_t cells = 0, waits = 0;
     (void)module, (void)unused;
@@ -340,6 +332,5 @@ PyMethodDef cell_functions[] = {
     {"waits_told", told, METH_O, "waits_told(channel): those of our waits that were told something."},
     {"bell_open", bell_open_, METH_NOARGS, "A new channel: (channel, descriptor)."},
     {"bell_close", bell_close_, METH_O, "bell_close(channel)"},
-    {"sync_become", become, METH_O, "sync_become(member): in the cells we are this member."},
     {0},
 };
