@@ -142,7 +142,7 @@ void bell_pause(void) {
     pthread_mutex_unlock(&bell.lock);
     if (!running) return;
     bell_ring(sync_me);
-    thread_end(bell.thread, bell.tid);
+    thread_end(bell.thread, &bell.tid);
     pthread_mutex_lock(&bell.lock);
     bell.running = false;
     pthread_mutex_unlock(&bell.lock);
@@ -151,6 +151,11 @@ void bell_pause(void) {
 void bell_resume(void) {
     pthread_mutex_lock(&bell.lock);
     bell.paused = false;
+    pthread_mutex_unlock(&bell.lock);
+}
+
+void bell_restart(void) {
+    pthread_mutex_lock(&bell.lock);
     start_thread();
     pthread_mutex_unlock(&bell.lock);
 }

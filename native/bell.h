@@ -2,7 +2,7 @@
  * a task's wait something rings the word in its member's record; the thread sleeps on that word and turns a ring into a
  * write to the eventfd of the wait's channel. A channel is one eventfd: one event loop, or one call that waits.
  *
- * Around a fork the thread does not exist, as the reaper does not. */
+ * Around a fork the thread does not exist (forks.h). */
 #ifndef PROCESSION_BELL_H
 #define PROCESSION_BELL_H
 
@@ -14,9 +14,10 @@ void bell_close(uint32_t channel);
 /* Ring at the member with this slot + 1. */
 void bell_ring(uint32_t owner);
 
-/* Around fork(): see reaper.h. */
+/* Called by forks.h only. */
 void bell_pause(void);
 void bell_resume(void);
+void bell_restart(void);
 void bell_forget(void);
 
 #endif

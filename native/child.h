@@ -1,5 +1,5 @@
 /* A child of this process: from the order for a spare to its reaped end. Lives in private memory; a child that a
- * fork inherited is nobody's (`reaper_forget`).
+ * fork inherited is nobody's (`forks_forget`).
  *
  *   ordered --hello--> idle --hand over--> started --exit--> exited
  *   adopted (a pid that we made ourselves) ------------------^

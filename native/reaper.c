@@ -21,7 +21,6 @@
 #define BELL UINT64_MAX
 
 pthread_mutex_t reaper_lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_mutex_t fork_lock = PTHREAD_MUTEX_INITIALIZER; /* held through a pause: one fork at a time */
 _Atomic int64_t reaper_rings;
 _Atomic int reaper_keeping;
 static _Thread_local bool is_reaper;
@@ -29,7 +28,7 @@ static _Thread_local bool is_reaper;
 static struct {
     int epoll, bell;
     pthread_t thread;
-    pid_t tid;
+    _Atomic pid_t tid;
     bool running, paused;    /* under the lock */
     _Atomic bool stop;
     _Atomic bool sweep;      /* a member that died was marked: sweep after this batch */
@@ -269,7 +268,6 @@ int reaper_keepers(pid_t *out, int room) {
 int reaper_children(void) { return (int)reaper.count; }
 
 void reaper_pause(void) {
-    pthread_mutex_lock(&fork_lock);
     pthread_mutex_lock(&reaper_lock);
     reaper.paused = true; /* nobody starts it again before the resume */
     bool running = reaper.running;
@@ -277,7 +275,7 @@ void reaper_pause(void) {
     if (running) reaper_ring();
     pthread_mutex_unlock(&reaper_lock); /* the thread may need it to end its round */
     if (!running) return;
-    thread_end(reaper.thread, reaper.tid);
+    thread_end(reaper.thread, &reaper.tid);
     pthread_mutex_lock(&reaper_lock);
     reaper.running = false;
     pthread_mutex_unlock(&reaper_lock);
@@ -287,7 +285,6 @@ void reaper_resume(void) {
     pthread_mutex_lock(&reaper_lock);
     reaper.paused = false;
     pthread_mutex_unlock(&reaper_lock);
-    pthread_mutex_unlock(&fork_lock);
 }
 
 void reaper_restart(void) {
@@ -300,7 +297,6 @@ void reaper_restart(void) {
  * and not ours; the structs stay, for the objects that point to them. */
 void reaper_forget(void) {
     sync_become(PN_NO_SLOT); /* until it has a record of its own */
-    pthread_mutex_init(&fork_lock, NULL);
     for (unsigned i = 0; i < reaper.size; i++) {
         struct child *child = reaper.list[i];
         if (!child) continue;

@@ -2,7 +2,7 @@
  * and puts in order what they left. It holds no GIL and needs nothing of the interpreter, so no child stays a zombie
  * while the program computes, sleeps or is stopped and continued. It blocks every signal.
  *
- * Around a fork it does not exist (`reaper_pause`): a program with one thread stays one with one thread. */
+ * Around a fork it does not exist (forks.h): a program with one thread stays one with one thread. */
 #ifndef PROCESSION_REAPER_H
 #define PROCESSION_REAPER_H
 
@@ -21,9 +21,7 @@ void reaper_release(struct child *child); /* drop a reference */
 void reaper_ring(void); /* wake the thread: a deadline or a sweep is new */
 void reaper_sweep_later(struct member who);
 
-/* Around fork(): before (it waits for the thread's end, so not with a lock held, the GIL, that others hold while they ask for
- * ours), in the parent after, in the parent a moment later (some Pythons count the threads after their hooks), in the child
- * after. Every pause is ended by one resume or forget. */
+/* Called by forks.h only. */
 void reaper_pause(void);
 void reaper_resume(void);
 void reaper_restart(void);

@@ -22,10 +22,12 @@ static inline int thread_start(pthread_t *thread, void *(*run)(void *)) {
     return -error;
 }
 
-/* Wait for its end. (pthread_join returns a moment before the kernel has taken the thread off its count.) */
-static inline void thread_end(pthread_t thread, pid_t tid) {
+/* Wait for its end. One caller, once: a second one would wait for whichever thread has its place by then. `tid` is what the
+ * thread notes of itself, as the first it does. (pthread_join returns a moment before the kernel has taken the thread off
+ * its count.) */
+static inline void thread_end(pthread_t thread, _Atomic pid_t *tid) {
     pthread_join(thread, NULL);
-    while (syscall(SYS_tgkill, getpid(), tid, 0) == 0) sched_yield();
+    while (syscall(SYS_tgkill, getpid(), *tid, 0) == 0) sched_yield();
 }
 
 #endif

@@ -1,11 +1,10 @@
 /* Making processes, start channels, and what a process does to itself. */
 #include "native.h"
 
-#include "../bell.h"
-#include "../cells.h"
 #include "../channel.h"
 #include "../clone.h"
 #include "../commons.h"
+#include "../forks.h"
 #include "../kin.h"
 #include "../leave.h"
 #include "../proc.h"
@@ -190,30 +189,26 @@ PyMethodDef self_functions[] = {
 static PyObject *pause_(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     Py_BEGIN_ALLOW_THREADS
-    bell_pause();
-    reaper_pause();
+    forks_pause();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
 
 static PyObject *resume(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    sync_forked();
-    reaper_resume();
+    forks_resume();
     Py_RETURN_NONE;
 }
 
 static PyObject *restart(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    reaper_restart();
-    bell_resume();
+    forks_restart();
     Py_RETURN_NONE;
 }
 
 static PyObject *forget(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    bell_forget();
-    reaper_forget();
+    forks_forget();
     Py_RETURN_NONE;
 }
 
@@ -230,10 +225,10 @@ static PyObject *rings(PyObject *module, PyObject *unused) {
 }
 
 PyMethodDef reaper_functions[] = {
-    {"reaper_pause", pause_, METH_NOARGS, "Before a fork: stop the thread."},
-    {"reaper_resume", resume, METH_NOARGS, "In the parent after a fork."},
-    {"reaper_restart", restart, METH_NOARGS, "In the parent a moment later: start the thread again."},
-    {"reaper_forget", forget, METH_NOARGS, "In the child after a fork."},
+    {"forks_pause", pause_, METH_NOARGS, "Before a fork: end our threads."},
+    {"forks_resume", resume, METH_NOARGS, "In the parent after a fork."},
+    {"forks_restart", restart, METH_NOARGS, "In the parent a moment later: start our threads again."},
+    {"forks_forget", forget, METH_NOARGS, "In the child after a fork."},
     {"reaper_keepers", keepers, METH_NOARGS, "Pids of what holds the memory of children that have just left."},
     {"reaper_rings", rings, METH_NOARGS, "How often the thread woke."},
     {0},

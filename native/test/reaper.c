@@ -7,8 +7,11 @@
 
 #include "check.h"
 
+#include "../bell.h"
+#include "../cells.h"
 #include "../channel.h"
 #include "../clone.h"
+#include "../forks.h"
 #include "../pidfd.h"
 #include "../reaper.h"
 
@@ -102,10 +105,10 @@ static void many_wait_for_one(void) {
 
 static void a_foreign_wait_takes_the_status(void) {
     struct child *child;
-    reaper_pause(); /* so that ours cannot be first */
+    forks_pause(); /* so that ours cannot be first */
     pid_t pid = fork();
     if (pid == 0) _exit(9);
-    reaper_resume();
+    forks_resume();
     siginfo_t info;
     CHECK(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT) == 0);
     int pidfd = pidfd_open_(pid);
@@ -129,11 +132,11 @@ static void a_stolen_status_is_told_by_the_last_words(void) {
     word_poke(&record->status, 4 << 8);
     word_publish(&record->status_known, 1);
     word_add(&commons->alive, 1);
-    reaper_pause();
+    forks_pause();
     kill(pid, SIGKILL);
     CHECK(waitpid(pid, NULL, 0) == pid);
-    reaper_resume();
-    reaper_restart();
+    forks_resume();
+    forks_restart();
     CHECK(child_wait(child, PN_FOREVER) == 1 && child->status == 4 << 8);
     EVENTUALLY(table_get(who) == NULL && word_read(&commons->failed) == 1 && word_read(&commons->alive) == 0);
     child_drop(child);
@@ -196,34 +199,34 @@ static void a_pause_leaves_one_thread(void) {
     struct child *child = adopt(pid);
     for (int i = 0; i < 50; i++) {
         CHECK(threads_now() == before + 1);
-        reaper_pause();
+        forks_pause();
         CHECK(threads_now() == before);
         pid_t forked = fork();
         if (forked == 0) {
-            reaper_forget();
+            forks_forget();
             CHECK(reaper_children() == 0 && child_wait(child, PN_FOREVER) == -ECHILD); /* not ours */
             struct child *mine = exits_with(1); /* and it can have its own */
             CHECK(child_wait(mine, PN_FOREVER) == 1 && mine->status == 1 << 8);
             _exit(0);
         }
-        reaper_resume();
-        reaper_restart();
+        forks_resume();
+        forks_restart();
         end_of(forked, 0);
     }
     CHECK(!word_read(&child->exited));
-    reaper_pause();
+    forks_pause();
     kill(pid, SIGKILL); /* what happens during a pause is seen after it */
-    reaper_resume();
-    reaper_restart();
+    forks_resume();
+    forks_restart();
     EVENTUALLY(is_absent(pid));
     child_drop(child);
 }
 
 static void *fork_often(void *arg) {
-    for (int i = 0; i < 40; i++) {
-        reaper_pause();
-        reaper_resume();
-        reaper_restart();
+    for (int i = 0; i < 100; i++) {
+        forks_pause();
+        forks_resume();
+        forks_restart();
         struct child *child = adopt(sleeper());
         child_signal(child, SIGKILL);
         CHECK(child_wait(child, PN_FOREVER) == 1);
@@ -232,11 +235,20 @@ static void *fork_often(void *arg) {
     return arg;
 }
 
+/* Each pause ends both threads; a thread that two of them waited for would be waited for for ever. */
 static void pauses_from_many_threads(void) {
+    CHECK(commons_found() == 0);
+    struct member who;
+    CHECK(table_add(&who, RECORD_RUNNING, RECORD_PROCESS, nobody, "forks") == 0);
+    sync_become(who.slot);
+    uint32_t channel;
+    int fd;
+    CHECK(bell_open(&channel, &fd) == 0);
     pthread_t threads[4];
     for (int i = 0; i < 4; i++) pthread_create(&threads[i], NULL, fork_often, NULL);
     for (int i = 0; i < 4; i++) pthread_join(threads[i], NULL);
     CHECK(reaper_children() == 0);
+    bell_close(channel);
 }
 
 static int open_descriptors(void) {

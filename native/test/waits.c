@@ -222,6 +222,7 @@ static void bell_around_a_fork(void) {
     }
     end_of(pid, 0);
     bell_resume();
+    bell_restart();
     CHECK(rung(fd, 5000) && wait_end(wait) == WAIT_WOKEN);
     close_bell(channel);
 }
@@ -259,6 +260,7 @@ static void nobody_recovers(void) {
     bell_pause(); /* (a fork beside a thread is not for ThreadSanitizer) */
     pid_t pid = process(hold, 0, NULL);
     bell_resume();
+    bell_restart();
     EVENTUALLY(word_read(word) == 1);
     nap(20000);
     struct wait *wait = begin(cell, channel);

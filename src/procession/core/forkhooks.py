@@ -1,6 +1,6 @@
 """What must happen around every ``os.fork()`` of the user's program.
 
-Before: the reaper's thread ends, so that a program with one thread forks as one. After, in the parent: it is back. After,
+Before: our threads end, so that a program with one thread forks as one. After, in the parent: they are back. After,
 in the child: nothing of the parent's children is the child's; the child gets a record of its own in the process table.
 """
 
@@ -20,6 +20,7 @@ __all__ = ["after_in_child", "install"]
 _children: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
 _after: list[Callable[[], None]] = []
+_restarts: list[Callable[[], None]] = []
 #: In a zygote the hooks have nothing to do: its clones are no forks of the user's.
 asleep = False
 _forking: set[int] = set()  # threads inside our os.fork()
@@ -31,10 +32,11 @@ def after_in_child(function: Callable[[], None]) -> Callable[[], None]:
     return function
 
 
-def around(before: Callable[[], None], after: Callable[[], None]) -> None:
-    """Run `before` in the parent before a fork and `after` in it after."""
+def around(before: Callable[[], None], after: Callable[[], None], restart: Callable[[], None]) -> None:
+    """Run these in the parent: `before` a fork, `after` it, and `restart` when the next may begin (which it may have done)."""
     _before.append(before)
     _after.append(after)
+    _restarts.append(restart)
 
 
 def _pause() -> None:
@@ -42,20 +44,22 @@ def _pause() -> None:
         return
     for function in _before:
         function()
-    _native.reaper_pause()
+    _native.forks_pause()
 
 
 def _resume() -> None:
     if asleep:
         return
-    _native.reaper_resume()
+    _native.forks_resume()
+    for function in _after:
+        function()
     if get_ident() not in _forking:
         _restart()
 
 
 def _restart() -> None:
-    _native.reaper_restart()
-    for function in _after:
+    _native.forks_restart()
+    for function in _restarts:
         function()
 
 
@@ -63,7 +67,7 @@ def _forget() -> None:
     if asleep:
         return
     _forking.clear()
-    _native.reaper_forget()
+    _native.forks_forget()
     for function in _children:
         function()
 

@@ -27,6 +27,7 @@ class _Caller:
         self._thread: threading.Thread | None = None
         self._bell: tuple[int, int] | None = None
         self._stop = False
+        self._pauses = 0
 
     def add(self, process: Any, function: Callback) -> None:
         fd = process.sentinel
@@ -38,7 +39,7 @@ class _Caller:
     def _ensure_thread(self) -> None:
         if self._bell is None:
             self._bell = os.pipe()
-        if self._thread is None:
+        if self._thread is None and not self._pauses:
             self._stop = False
             self._thread = threading.Thread(target=self._serve, name="procession-callbacks", daemon=True)
             self._thread.start()
@@ -77,10 +78,11 @@ class _Caller:
     # --- forks ---
 
     def pause(self) -> None:
-        thread = self._thread
-        if thread is None or thread is threading.current_thread():
-            return
         with self._lock:
+            self._pauses += 1
+            thread = self._thread
+            if thread is None or thread is threading.current_thread():
+                return
             self._stop = True
             self._ring()
         thread.join()
@@ -88,6 +90,10 @@ class _Caller:
             os.sched_yield()
 
     def resume(self) -> None:
+        with self._lock:
+            self._pauses -= 1
+
+    def restart(self) -> None:
         with self._lock:
             if self._pending:
                 self._ensure_thread()
@@ -111,7 +117,7 @@ def _readable(fds: list[int]) -> list[int]:
 
 
 _caller = _Caller()
-forkhooks.around(_caller.pause, _caller.resume)
+forkhooks.around(_caller.pause, _caller.resume, _caller.restart)
 forkhooks.after_in_child(_caller.forget)
 
 
