@@ -85,7 +85,7 @@ def test_a_parent_that_was_stopped_and_continued(program: Any) -> None:
         time.sleep(60)""")
     who = identity(int(parent.stdout.readline()))
     assert who is not None
-    os.kill(parent.pid, signal.SIGSTOP)
+    watch.stop(parent.pid)
     os.kill(who.pid, signal.SIGKILL)
     eventually(lambda: is_zombie(who), 5, "nobody can reap it now")
     os.kill(parent.pid, signal.SIGCONT)
@@ -247,7 +247,7 @@ def test_spares_may_be_killed_at_any_time() -> None:
 def test_a_stopped_spare_starts_when_continued() -> None:
     for spare in tuple(nursery._spares):
         if spare.child.hello():
-            spare.child.signal(signal.SIGSTOP)
+            watch.stop(spare.child.pid)
     stopped = [spare.child for spare in tuple(nursery._spares)]
     process = procession.Process(target=os._exit, args=(5,))
     process.start()

@@ -12,7 +12,7 @@ from actors import Runner, told, wait_for_waiters
 import procession
 from procession import Barrier, BoundedSemaphore, Condition, Event, Lock, OwnerDiedWarning, RLock, RWLock, Semaphore
 from procession.testing.saboteurs import sleep_for_ever
-from procession.testing.watch import eventually
+from procession.testing.watch import eventually, stop
 
 #: Well below a waiter's second own look: it is the reaper, which hears of the death at once, that the next one owes it to.
 SOON = 0.9
@@ -132,8 +132,6 @@ def test_a_notification_is_not_lost_on_the_dead(actor: Any) -> None:
 
 def test_a_woken_waiter_that_dies_before_it_runs_passes_it_on(actor: Any) -> None:
     """It is stopped, told that it is its turn, and killed."""
-    import signal
-
     for thing, wait, give in (
         (lock := Lock(), lock.acquire, lock.release),
         (semaphore := Semaphore(0), semaphore.acquire, semaphore.release),
@@ -146,7 +144,7 @@ def test_a_woken_waiter_that_dies_before_it_runs_passes_it_on(actor: Any) -> Non
         for n, one in enumerate((dead, other), 1):
             one.begin(wait, *args)
             wait_for_waiters(thing, n)
-        os.kill(dead.process.pid, signal.SIGSTOP)
+        stop(dead.process.pid)
         give(*args)
         assert other.busy()
         dead.kill()

@@ -15,7 +15,7 @@ from actors import Runner, timed, told, wait_for_waiters
 import procession
 from procession import BoundedSemaphore, Lock, OwnerDiedWarning, RLock, RWLock
 from procession.testing.saboteurs import sleep_for_ever
-from procession.testing.watch import eventually, identity, is_zombie
+from procession.testing.watch import eventually, identity, is_zombie, stop
 
 #: A waiter looks after 5 ms, and from then on once a second.
 LOOK = 3
@@ -67,7 +67,7 @@ def test_a_holder_dies_while_its_parent_is_stopped(make: Any, actor: Any) -> Non
     eventually(lambda: bare.writer if isinstance(lock, type(RWLock().writing())) else lock.locked())
     other.begin(told, lock.acquire)
     wait_for_waiters(bare, 1)
-    os.kill(parent.process.pid, signal.SIGSTOP)
+    stop(parent.process.pid)
     try:
         kill_unseen(holder)
         (result, warned), took = timed(other.end)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -10,7 +11,9 @@ from typing import NamedTuple
 
 from procession import _native
 
-__all__ = ["Identity", "children_of", "descendants_of", "eventually", "identity", "is_running", "is_zombie", "wait_gone"]
+__all__ = [
+    "Identity", "children_of", "descendants_of", "eventually", "identity", "is_running", "is_zombie", "stop", "wait_gone",
+]
 
 
 class Identity(NamedTuple):
@@ -48,6 +51,23 @@ def is_running(who: Identity) -> bool:
 def is_zombie(who: Identity) -> bool:
     """Whether it has ended and nobody has waited for it."""
     return _letter(who) == "Z"
+
+
+def stop(pid: int, timeout: float = 10.0) -> None:
+    """Send SIGSTOP, and return when every thread has stopped: until then each goes on, for as long as it likes to the others.
+
+    AssertionError if that takes longer than `timeout` seconds.
+    """
+    os.kill(pid, signal.SIGSTOP)
+    tasks = Path(f"/proc/{pid}/task")
+    eventually(lambda: set(map(_letter_of_thread, tasks.glob("*/stat"))) == {"T"}, timeout, f"{pid} has stopped")
+
+
+def _letter_of_thread(stat: Path) -> str:
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return ""  # it has ended meanwhile
 
 
 def wait_gone(everyone: Iterable[Identity], timeout: float = 5.0) -> None:
