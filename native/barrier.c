@@ -16,6 +16,7 @@ static uint32_t ended(uint32_t word, uint32_t units) {
 
 /* Each phase is told how it ended by whoever ended it: the word remembers that of the last one only. */
 static void tell(struct cell *cell, uint32_t phase, enum wait_state what) {
+    word_fence(); /* partner: wait_publish */
     uint32_t used = waits_used(), key = cell_index(cell);
     for (uint32_t i = 0; i < used; i++) {
         struct wait *wait = wait_at(i);

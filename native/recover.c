@@ -155,7 +155,7 @@ static void nudge(struct wait *wait) {
         if (word_or(&cell->word, WAITERS) & SEMAPHORE_MOST) waits_wake(&cell->word, key);
         break;
     case CELL_EVENT:
-        if (event_announce(cell)) wait_tell_seen(wait, state, WAIT_PASSED);
+        if (event_announce(cell, wait)) wait_tell_seen(wait, state, WAIT_PASSED);
         break;
     case CELL_BARRIER:
         barrier_tell(cell);

@@ -56,9 +56,11 @@ int wait_prepare(uint32_t key, uint32_t units, uint32_t stake, uint32_t channel,
     return 0;
 }
 
-/* Partner: the acquire loads of who tells; that it is seen in time is WAITERS' affair (waits.h). */
+/* Partner: the acquire loads of who tells. Whoever then looks at what it waits for without changing that (a barrier) is seen
+ * by who changed it, or sees the change. */
 void wait_publish(struct wait *wait) {
     word_publish(&wait->state, turned(word_peek(&wait->state), word_peek(&wait->channel) ? WAIT_TASKED : WAIT_SPINNING));
+    word_fence();
     pn_step("wait published");
 }
 

@@ -20,6 +20,10 @@ _Static_assert(sizeof(word32) == 4 && sizeof(word64) == 8, "atomics must have th
 #define word_and(word, value) atomic_fetch_and_explicit((word), (value), memory_order_acq_rel)
 #define word_or(word, value) atomic_fetch_or_explicit((word), (value), memory_order_acq_rel)
 
+/* Between a store and a load of something else, of which the other side does the same the other way round: one of the two
+ * sees what the other wrote. (Release and acquire do not order these, nor does the processor.) */
+#define word_fence() atomic_thread_fence(memory_order_seq_cst)
+
 /* For figures whose order against other words does not matter (names, times, counters). */
 #define word_peek(word) atomic_load_explicit((word), memory_order_relaxed)
 #define word_poke(word, value) atomic_store_explicit((word), (value), memory_order_relaxed)

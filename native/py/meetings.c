@@ -65,8 +65,8 @@ static PyObject *event_await(PyObject *self, PyObject *channel) {
     struct wait *wait;
     uint32_t number;
     if (!cell || channel_from_py(channel, &number) < 0) return NULL;
-    int r = wait_begin(cell_index(cell), 0, 0, number, &wait);
-    if (r == 0 && event_announce(cell)) wait_tell(wait, WAIT_PASSED);
+    int r = event_begin(cell, number, &wait);
+    if (r == 0 && event_announce(cell, wait)) wait_tell(wait, WAIT_PASSED);
     return wait_to_py(r, wait);
 }
 

@@ -820,6 +820,53 @@ static int what_was_meant_for_an_earlier_wait_is_not_told(void) {
     return !same || told || !now;
 }
 
+/* One sets an event and comes to it slowly: whom it was set for has seen it, cleared it, and waits for the next time, in
+ * vain so far. The next time it is told. */
+static struct wait *next_time;
+static void clear_and_wait_again(const char *where) {
+    if (strcmp(where, "event set") != 0) return;
+    meanwhile = NULL;
+    event_clear(object());
+    CHECK(event_begin(object(), NO_CHANNEL, &next_time) == 0 && !event_announce(object(), next_time));
+}
+
+static int who_waits_for_the_next_time_is_told(void) {
+    found_alone(CELL_EVENT, 0);
+    word_or(&object()->word, WAITERS);
+    meanwhile = clear_and_wait_again;
+    event_set(object());
+    bool waits = wait_pending(word_read(&next_time->state));
+    event_set(object());
+    event_clear(object());
+    bool told = wait_end(next_time) == WAIT_PASSED;
+    if (!waits || !told) fprintf(stderr, "who waits for the next time was told %s\n", waits ? "nothing" : "too early");
+    commons_leave();
+    return !waits || !told || meanwhile;
+}
+
+/* Somebody comes just as one that has set an event finds that nobody waits. Another sets it and clears it, and does not see
+ * the one who has come, who goes on all the same. */
+static void come_and_be_overlooked(const char *where) {
+    if (strcmp(where, "nobody waits") != 0) return;
+    meanwhile = NULL;
+    event_clear(object());
+    CHECK(event_begin(object(), NO_CHANNEL, &next_time) == 0 && !event_announce(object(), next_time));
+    word_and(&object()->word, ~WAITERS); /* as if it had come a moment before */
+    event_set(object());
+    event_clear(object());
+}
+
+static int who_was_overlooked_is_told(void) {
+    found_alone(CELL_EVENT, 0);
+    word_or(&object()->word, WAITERS);
+    meanwhile = come_and_be_overlooked;
+    event_set(object());
+    bool told = wait_end(next_time) == WAIT_PASSED;
+    if (!told) fprintf(stderr, "who came as it was found that nobody waits was told nothing\n");
+    commons_leave();
+    return !told || meanwhile;
+}
+
 /* Recovery that is slow: the slot is the next member's, and that has taken the lock. */
 static void another_takes_the_slot(const char *where) {
     if (strcmp(where, "epitaph") != 0) return;
@@ -854,6 +901,8 @@ int main(int argc, char **argv) {
     failed += who_was_reset_is_not_let_through();
     failed += a_later_phase_is_not_ended();
     failed += what_was_meant_for_an_earlier_wait_is_not_told();
+    failed += who_waits_for_the_next_time_is_told();
+    failed += who_was_overlooked_is_told();
     failed += the_next_member_of_a_slot_keeps_what_it_has();
     printf("%d operations killed at %d points\n", count, points);
     return failed;

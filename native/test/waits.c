@@ -236,7 +236,7 @@ static void recovery_rings(void) {
     struct member who = member_add();
     word_or(&commons_records()[who.slot].flags, RECORD_SYNC);
     struct wait *wait = begin(cell, channel);
-    event_announce(cell_at(cell));
+    event_announce(cell_at(cell), wait);
     CHECK(word_or(&cell_at(cell)->word, EVENT_SET) & WAITERS);
     recover(who.slot, false);
     CHECK(rung(fd, 5000) && wait_end(wait) == WAIT_PASSED);
