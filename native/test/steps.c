@@ -1,7 +1,7 @@
 /* Killed at every step. The core calls `pn_step` after each store to shared memory (word.h); here the n-th call is the
  * process's last instruction. For n = 1, 2, ... until the operation comes to its end, a forked process runs it, dies by
  * SIGKILL, and this process, a living member, must find a commons that works: every slot and chunk can be used once
- * more, nobody gets what another has, and what the dead one had is given back. (The cells and waits: steps_sync.c.) */
+ * more, nobody gets what another has, and what the dead one had is given back. (The cells and waits: steps_locks.c, steps_meetings.c.) */
 #define _GNU_SOURCE
 #include <sys/stat.h>
 
