@@ -14,7 +14,8 @@
 #include "proc.h"
 #include "recover.h"
 
-#define PASSES 64 /* a fork bomb that outruns this many passes is beyond help */
+#define PASSES 128 /* in some 4 s: a fork bomb that outruns this many passes is beyond help */
+#define EXECS 40 /* in 0.4 s of them: who is within an exec() for longer than that is not waited for */
 #define DEPTH 64  /* of the walk down /proc; what lies deeper is found by its cookie or in the next pass */
 
 void kin_cookie(struct member who, char *out) {
@@ -61,7 +62,8 @@ static struct member member_at(uint32_t slot) {
 struct hunt {
     struct member top; /* whose kin is hunted; PN_NO_SLOT: that of all the dead */
     int sig;
-    int hits; /* all that were signalled */
+    int hits;   /* all that were signalled */
+    int unsure; /* processes within an exec(): their cookie cannot be read at this moment */
     pid_t self;
     bool count; /* the user's processes among them are left-over ones: count and name them */
     int depth;
@@ -200,7 +202,9 @@ static void hunt_cookie(pid_t pid, void *arg) {
     if (stat.start_time < commons->founded_ticks || stat.state == 'Z') return;
     char text[KIN_COOKIE_SIZE];
     struct member who;
-    if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) < 0 || !read_cookie(text, &who)) return;
+    int r = proc_environ(pid, KIN_COOKIE "=", text, sizeof text);
+    if (r == -ENODATA && proc_in_exec(pid)) hunt->unsure++;
+    if (r < 0 || !read_cookie(text, &who)) return;
     /* A member goes by its record, not by the cookie that it still wears; and it may be one only since the table's pass: a
      * fork that had not come to its own record then. */
     struct record *record = member_of(pid, stat.start_time);
@@ -212,6 +216,11 @@ static void hunt_cookie(pid_t pid, void *arg) {
     strike(hunt, pid, stat.start_time, record);
 }
 
+/* Those who were struck need a moment to be gone, an exec() one to be done. */
+static void wait_between(int pass) {
+    nanosleep(&(struct timespec){0, 200000 + pass * 500000}, NULL);
+}
+
 int kin_signal(struct member who, int sig) {
     struct hunt hunt = {.top = who, .sig = sig, .self = getpid()};
     struct record *record = table_get(who);
@@ -220,7 +229,12 @@ int kin_signal(struct member who, int sig) {
     if (pid && proc_is(pid, word_peek(&record->start_time))) strike_children(&hunt, pid);
     hunt_members(&hunt);
     pn_step("members hunted");
-    proc_every(hunt_cookie, &hunt);
+    for (int pass = 0; pass < EXECS; pass++) {
+        hunt.unsure = 0;
+        proc_every(hunt_cookie, &hunt);
+        if (hunt.unsure == 0) break;
+        wait_between(pass);
+    }
     free(hunt.struck);
     return hunt.hits;
 }
@@ -234,28 +248,34 @@ void kin_mark_dead(struct member who) {
     pn_step("sweep wanted");
 }
 
-/* One pass over all the doomed; how many were struck. */
-static int kill_doomed(struct hunt *hunt) {
-    hunt->hits = 0;
+/* One pass over all the doomed. Whether there was nobody to strike. */
+static bool kill_doomed(struct hunt *hunt, int pass) {
+    hunt->hits = hunt->unsure = 0;
     hunt->pass_began = hunt->struck_count;
     hunt_members(hunt);
     pn_step("members hunted");
     proc_every(hunt_cookie, hunt);
-    return hunt->hits;
+    return hunt->hits == 0 && (hunt->unsure == 0 || pass >= EXECS);
 }
 
 /* The doomed that run no more are marked like those whose death was told: from then on each dooms what is below it by
- * itself, and their records can go in any order. */
-static void mark_doomed(uint32_t used) {
+ * itself, and their records can go in any order; `ripe`, by slot, are the generations of those that were found so. How many
+ * were not before. */
+static uint32_t mark_doomed(uint32_t *ripe) {
+    uint32_t used = word_read(&commons->slots_used), fresh = 0;
     for (uint32_t slot = 0; slot < used; slot++) {
         struct member who = member_at(slot);
-        if (doomed(who) && !running(who)) table_enter(who, RECORD_EXITED);
+        if (!doomed(who) || running(who)) continue;
+        table_enter(who, RECORD_EXITED);
+        if (ripe[slot] == who.generation) continue;
+        ripe[slot] = who.generation;
+        fresh++;
     }
+    return fresh;
 }
 
 /* Parents of processes that are doomed and still run (this sweeper, or one beyond our rights): they keep their record. */
 static void note_needed(uint32_t used, uint8_t *needed) {
-    memset(needed, 0, PN_SLOTS);
     for (uint32_t slot = 0; slot < used; slot++) {
         struct record *record = table_get(member_at(slot));
         if (!record || record_state(record) == RECORD_EXITED || (word_read(&record->flags) & RECORD_DETACHED)) continue;
@@ -284,15 +304,14 @@ static void free_record(struct member who, struct record *record) {
     table_free(who);
 }
 
-static void free_doomed(void) {
-    uint8_t needed[PN_SLOTS];
+static void free_doomed(const uint32_t *ripe) {
+    uint8_t needed[PN_SLOTS] = {0};
     uint32_t used = word_read(&commons->slots_used);
-    mark_doomed(used);
     note_needed(used, needed);
     for (uint32_t slot = 0; slot < used; slot++) {
         struct member who = member_at(slot);
         struct record *record = table_get(who);
-        if (!record || record_state(record) != RECORD_EXITED || needed[slot]) continue;
+        if (!record || record_state(record) != RECORD_EXITED || needed[slot] || ripe[slot] != who.generation) continue;
         if (!running(who) && left_to_us(record)) free_record(who, record);
     }
 }
@@ -309,10 +328,10 @@ static void note_cookie(pid_t pid, void *arg) {
 }
 
 uint32_t kin_scavenge(void) {
-    uint8_t needed[PN_SLOTS];
+    uint8_t needed[PN_SLOTS] = {0};
     uint32_t used = word_read(&commons->slots_used), freed = 0;
-    note_needed(used, needed);
-    proc_every(note_cookie, needed);
+    proc_every(note_cookie, needed); /* first: a fork wears its parent's cookie until it has a record of its own */
+    note_needed(word_read(&commons->slots_used), needed);
     for (uint32_t slot = 0; slot < used; slot++) {
         struct member who = member_at(slot);
         struct record *record = table_get(who);
@@ -323,15 +342,22 @@ uint32_t kin_scavenge(void) {
     return freed;
 }
 
+/* A record may go when a whole pass that began after its member's death has found nobody: then there is no process any more that
+ * came from it and is known by its cookie alone, such as a fork that has not come to a record of its own. */
 static void sweep_once(void) {
     struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = true};
-    for (int pass = 0; pass < PASSES; pass++) {
-        if (kill_doomed(&hunt) == 0) break;
-        struct timespec moment = {0, 200000 + pass * 500000}; /* the struck need a moment to be gone */
-        nanosleep(&moment, NULL);
+    uint32_t *ripe = calloc(PN_SLOTS, sizeof *ripe); /* (without it nothing is freed, this time) */
+    if (ripe) mark_doomed(ripe);
+    bool done = false;
+    for (int pass = 0; pass < PASSES && !done; pass++) {
+        bool nobody = kill_doomed(&hunt, pass);
+        done = nobody && (!ripe || mark_doomed(ripe) == 0);
+        if (!nobody) wait_between(pass);
     }
+    pn_step("all hunted");
     free(hunt.struck);
-    free_doomed();
+    if (ripe && done) free_doomed(ripe);
+    free(ripe);
 }
 
 void kin_sweep(void) {

@@ -110,6 +110,19 @@ void proc_children(pid_t pid, void (*each)(pid_t, void *), void *arg) {
     each_number(path, children_of_thread, &c);
 }
 
+bool proc_in_exec(pid_t pid) {
+    char path[48], text[1024];
+    snprintf(path, sizeof path, "/proc/%d/stat", pid);
+    char *field = read_file(path, text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
+    unsigned long long memory = 0, environment_end = 1;
+    for (int i = 3; i <= 51 && field; i++) {
+        field = strchr(field + 1, ' ');
+        if (field && i == 23) memory = strtoull(field, NULL, 10); /* (none: it is ending, or a thread of the kernel) */
+        if (field && i == 51) environment_end = strtoull(field, NULL, 10);
+    }
+    return memory > 0 && environment_end == 0;
+}
+
 int proc_environ(pid_t pid, const char *key, char *value, size_t size) {
     char path[48];
     snprintf(path, sizeof path, "/proc/%d/environ", pid);
@@ -117,8 +130,9 @@ int proc_environ(pid_t pid, const char *key, char *value, size_t size) {
     if (!file) return -errno;
     char *variable = NULL;
     size_t room = 0, length = strlen(key);
-    int found = -ENOENT;
+    int found = -ENODATA;
     while (found && getdelim(&variable, &room, 0, file) > 0) {
+        found = -ENOENT;
         if (strncmp(variable, key, length) != 0) continue;
         snprintf(value, size, "%s", variable + length);
         found = 0;

@@ -27,7 +27,10 @@ void proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
 /* Call `each` with every pid there is. */
 int proc_every(void (*each)(pid_t pid, void *arg), void *arg);
 /* Find `key` (with its "=") at the start of a variable in the environment the process was started with, and
- * copy the value. -ENOENT when it is not there. */
+ * copy the value. -ENOENT when it is not there; -ENODATA when there is no environment at all. */
 int proc_environ(pid_t pid, const char *key, char *value, size_t size);
+/* It has no environment because it is within an exec(): it has the memory of its new program already, and not yet what
+ * stands in that. */
+bool proc_in_exec(pid_t pid);
 
 #endif

@@ -168,6 +168,26 @@ static void a_sweep_ends_everything_but_the_detached(void) {
     commons_leave();
 }
 
+/* Within an exec() there is a moment when a process has its new name already and no environment yet. It is known for what it is,
+ * and found. */
+static void a_process_within_an_exec_is_found(void) {
+    begin();
+    struct member dead = add(nobody, 0);
+    for (int i = 0; i < (SANITIZED ? 30 : 300); i++) {
+        char cookie[KIN_COOKIE_SIZE];
+        pid_t pid = fork();
+        if (pid == 0) exec_sleep(dead, PLAIN);
+        while (!has_execed(pid)) continue;
+        bool bare = proc_environ(pid, KIN_COOKIE "=", cookie, sizeof cookie) == -ENODATA;
+        bool within = bare && proc_in_exec(pid);
+        CHECK(!bare || within || proc_environ(pid, KIN_COOKIE "=", cookie, sizeof cookie) == 0);
+        CHECK(kin_signal(dead, SIGKILL) == 1);
+        end_of(pid, SIGKILL);
+    }
+    CHECK(!proc_in_exec(getpid()) && !proc_in_exec(2)); /* (a thread of the kernel, or nobody) */
+    commons_leave();
+}
+
 /* Nothing above or below is freed by the order of the slots: here the deeper record has the lower slot. */
 static void records_and_memory_of_the_dead_are_freed(void) {
     CHECK(commons_found() == 0);
@@ -315,6 +335,7 @@ int main(int argc, char **argv) {
     CASE(below);
     CASE(a_signal_reaches_all_below_but_the_detached);
     CASE(a_sweep_ends_everything_but_the_detached);
+    CASE(a_process_within_an_exec_is_found);
     CASE(records_and_memory_of_the_dead_are_freed);
     CASE(the_living_parent_buries_first);
     CASE(a_deep_chain_is_ended);

@@ -312,6 +312,33 @@ static int whoever_is_ended_is_counted(void) {
     return !counted || meanwhile;
 }
 
+/* A fork that has not come to a record of its own, and who forked it has ended. Its grandparent's death is told when a sweep
+ * after another has hunted, and is about to free records. The next sweep finds it by its cookie. */
+static void die_before_the_freeing(const char *where) {
+    if (strcmp(where, "all hunted") != 0) return;
+    meanwhile = NULL;
+    kin_mark_dead(plan->victim);
+}
+
+static int a_fork_of_one_that_ended_is_found(void) {
+    int status = 0;
+    CHECK(commons_found() == 0);
+    struct member another = add(nobody, 0);
+    plan->victim = add(nobody, 0);
+    plan->child = add(plan->victim, RECORD_FORKED);
+    late = asleep_under(plan->child);
+    kin_mark_dead(another);
+    meanwhile = die_before_the_freeing;
+    kin_sweep();
+    bool ended = waitpid(late, &status, WNOHANG) == late && WTERMSIG(status) == SIGKILL;
+    if (!ended) fprintf(stderr, "a fork whose parent had ended outlived the sweep\n");
+    kill(late, SIGKILL);
+    bool freed = !table_get(another) && !table_get(plan->victim) && !table_get(plan->child);
+    if (!freed) fprintf(stderr, "records are left after two sweeps\n");
+    commons_leave();
+    return !ended || !freed || meanwhile;
+}
+
 static int points;
 
 static int kill_at_every_step(const struct operation *operation) {
@@ -338,6 +365,7 @@ int main(void) {
     place = shared(sizeof *place);
     for (int i = 0; i < count; i++) failed += kill_at_every_step(&operations[i]);
     failed += a_fork_that_comes_late_is_ended();
+    failed += a_fork_of_one_that_ended_is_found();
     failed += whoever_is_ended_is_counted();
     printf("%d operations killed at %d points\n", count, points);
     return failed;
