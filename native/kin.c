@@ -217,8 +217,11 @@ static void hunt_cookie(pid_t pid, void *arg) {
 }
 
 /* Those who were struck need a moment to be gone, an exec() one to be done. */
-static void wait_between(int pass) {
-    nanosleep(&(struct timespec){0, 200000 + pass * 500000}, NULL);
+static int64_t moment(int pass) { return 200000 + pass * 500000; }
+
+static bool nap(int64_t ns) {
+    nanosleep(&(struct timespec){0, ns}, NULL);
+    return true;
 }
 
 int kin_signal(struct member who, int sig) {
@@ -233,7 +236,7 @@ int kin_signal(struct member who, int sig) {
         hunt.unsure = 0;
         proc_every(hunt_cookie, &hunt);
         if (hunt.unsure == 0) break;
-        wait_between(pass);
+        nap(moment(pass));
     }
     free(hunt.struck);
     return hunt.hits;
@@ -344,34 +347,39 @@ uint32_t kin_scavenge(void) {
 
 /* A record may go when a whole pass that began after its member's death has found nobody: then there is no process any more that
  * came from it and is known by its cookie alone, such as a fork that has not come to a record of its own. */
-static void sweep_once(void) {
+static bool sweep_once(bool (*wait)(int64_t)) {
     struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = true};
     uint32_t *ripe = calloc(PN_SLOTS, sizeof *ripe); /* (without it nothing is freed, this time) */
     if (ripe) mark_doomed(ripe);
-    bool done = false;
-    for (int pass = 0; pass < PASSES && !done; pass++) {
+    bool done = false, go_on = true;
+    for (int pass = 0; pass < PASSES && !done && go_on; pass++) {
         bool nobody = kill_doomed(&hunt, pass);
         done = nobody && (!ripe || mark_doomed(ripe) == 0);
-        if (!nobody) wait_between(pass);
+        if (!nobody) go_on = wait(moment(pass));
     }
     pn_step("all hunted");
     free(hunt.struck);
     if (ripe && done) free_doomed(ripe);
     free(ripe);
+    return go_on;
 }
 
-void kin_sweep(void) {
+void kin_sweep(void) { kin_sweep_waiting(nap); }
+
+bool kin_sweep_waiting(bool (*wait)(int64_t ns)) {
     uint32_t me = (uint32_t)gettid(), other;
     while ((other = word_read(&commons->sweeper)) != 0 && other != me) {
         if (futex_wait(&commons->sweeper, other, clock_monotonic() + PN_SECOND / 20) == -ETIMEDOUT) break;
     }
     uint32_t wanted;
+    bool go_on;
     do {
         word_publish(&commons->sweeper, me);
         pn_step("sweeper");
         wanted = word_read(&commons->sweeps_wanted);
-        sweep_once();
+        go_on = sweep_once(wait);
         word_swap(&commons->sweeper, me, 0); /* (another may have taken it over meanwhile) */
         futex_wake(&commons->sweeper, INT_MAX);
-    } while (word_read(&commons->sweeps_wanted) != wanted);
+    } while (go_on && word_read(&commons->sweeps_wanted) != wanted);
+    return go_on;
 }

@@ -26,6 +26,9 @@ void kin_mark_dead(struct member who);
  * their records. Any member may call it at any time: every step can be done twice. Not more than one works at it as a
  * rule; whoever finds another at work waits a moment and then helps (the other may be stopped, or dead). */
 void kin_sweep(void);
+/* The same for who has something else to do: between two passes it calls `wait`. When that answers false, the sweep is left as
+ * it is. Whether it came to its end. */
+bool kin_sweep_waiting(bool (*wait)(int64_t ns));
 /* For a full table: free the records that nobody else will while the family lives, those of processes that a living member
  * forked (or that outlived their parent) and that are gone, with nothing living below them. How many. */
 uint32_t kin_scavenge(void);

@@ -33,6 +33,7 @@ static struct {
     _Atomic bool stop;
     _Atomic bool sweep;      /* a member that died was marked: sweep after this batch */
     _Atomic bool armed;      /* some child has a kill_at */
+    int64_t next;            /* the thread's own: the next such moment */
     struct child **list;
     _Atomic unsigned count;
     unsigned size;
@@ -123,28 +124,41 @@ static int64_t kill_overdue(void) {
     return next;
 }
 
+/* One round: what happens until `deadline`, and whose grace is over. */
+static void serve_round(int64_t deadline) {
+    struct epoll_event events[BATCH];
+    int64_t until = deadline < reaper.next ? deadline : reaper.next;
+    int n = epoll_wait(reaper.epoll, events, BATCH, clock_poll_timeout(until));
+    reaper_rings++;
+    for (int i = 0; i < n; i++) {
+        uint64_t count;
+        if (events[i].data.u64 != BELL) serve(events[i].data.u64);
+        else if (read(reaper.bell, &count, sizeof count) < 0) continue;
+    }
+    reaper.next = reaper.armed ? kill_overdue() : PN_FOREVER;
+}
+
+/* A sweep waits for those whom it struck: nobody else is to be a zombie meanwhile. False: a fork wants us to end. */
+static bool serve_meanwhile(int64_t ns) {
+    int64_t until = clock_monotonic() + ns;
+    if (ns < PN_SECOND / 1000) nanosleep(&(struct timespec){0, ns}, NULL); /* (epoll counts in milliseconds) */
+    do serve_round(until);
+    while (!reaper.stop && clock_monotonic() < until);
+    return !reaper.stop;
+}
+
 static void *reap(void *arg) {
     (void)arg;
     reaper.tid = (pid_t)syscall(SYS_gettid);
     prctl(PR_SET_NAME, "procession-reap");
     is_reaper = true;
     if (reaper.sweep) reaper_ring(); /* one that a pause cut short */
-    int64_t next = reaper.armed ? kill_overdue() : PN_FOREVER;
+    reaper.next = reaper.armed ? kill_overdue() : PN_FOREVER;
     while (!reaper.stop) {
-        struct epoll_event events[BATCH];
-        int n = epoll_wait(reaper.epoll, events, BATCH, clock_poll_timeout(next));
-        reaper_rings++;
-        for (int i = 0; i < n; i++) {
-            uint64_t count;
-            if (events[i].data.u64 != BELL) serve(events[i].data.u64);
-            else if (read(reaper.bell, &count, sizeof count) < 0) continue;
-        }
-        if (reaper.armed) next = kill_overdue();
-        else next = PN_FOREVER;
-        if (reaper.sweep && !reaper.stop) {
-            reaper.sweep = false;
-            if (commons) kin_sweep();
-        }
+        serve_round(reaper.sweep ? 0 : PN_FOREVER);
+        if (!reaper.sweep || reaper.stop) continue;
+        reaper.sweep = false;
+        if (commons && !kin_sweep_waiting(serve_meanwhile)) reaper.sweep = true;
     }
     return NULL;
 }

@@ -339,6 +339,23 @@ static int a_fork_of_one_that_ended_is_found(void) {
     return !ended || !freed || meanwhile;
 }
 
+/* The one that sweeps is called away, and comes back. */
+static bool called_away(int64_t ns) { return ns < 0; }
+
+static int a_sweep_that_is_left_is_begun_anew(void) {
+    int status = 0;
+    CHECK(commons_found() == 0);
+    plan->victim = add(nobody, 0);
+    late = asleep_under(plan->victim);
+    kin_mark_dead(plan->victim);
+    bool left = !kin_sweep_waiting(called_away) && table_get(plan->victim) && word_read(&commons->sweeper) == 0;
+    kin_sweep();
+    bool ended = waitpid(late, &status, WNOHANG) == late && WTERMSIG(status) == SIGKILL && !table_get(plan->victim);
+    if (!left || !ended) fprintf(stderr, "a sweep that was left %s\n", left ? "was not begun anew" : "freed what it had not swept");
+    commons_leave();
+    return !left || !ended;
+}
+
 static int points;
 
 static int kill_at_every_step(const struct operation *operation) {
@@ -366,6 +383,7 @@ int main(void) {
     for (int i = 0; i < count; i++) failed += kill_at_every_step(&operations[i]);
     failed += a_fork_that_comes_late_is_ended();
     failed += a_fork_of_one_that_ended_is_found();
+    failed += a_sweep_that_is_left_is_begun_anew();
     failed += whoever_is_ended_is_counted();
     printf("%d operations killed at %d points\n", count, points);
     return failed;
