@@ -222,7 +222,8 @@ static const struct operation {
 };
 
 /* True when it came to its end and did not die. */
-static bool run_until(const struct operation *operation, int n) {
+static bool run_until(const void *which, int n) {
+    const struct operation *operation = which;
     CHECK(commons_found() == 0);
     if (operation->prepare) operation->prepare();
     strcpy(*place, "its end");
@@ -356,31 +357,11 @@ static int a_sweep_that_is_left_is_begun_anew(void) {
     return !left || !ended;
 }
 
-static int points;
-
-static int kill_at_every_step(const struct operation *operation) {
-    fflush(NULL);
-    int *reached = shared(sizeof *reached);
-    pid_t pid = fork();
-    if (pid == 0) {
-        alarm(60);
-        for (*reached = 1; !run_until(operation, *reached);) ++*reached;
-        _exit(0);
-    }
-    int status, steps = 0;
-    waitpid(pid, &status, 0);
-    steps = *reached - 1;
-    points += steps;
-    if (status == 0 && steps > 0) return 0;
-    fprintf(stderr, "%s failed at point %d (wait status %#x)\n", operation->name, *reached, (unsigned)status);
-    return 1;
-}
-
 int main(void) {
     int failed = 0, count = sizeof operations / sizeof *operations;
     plan = shared(sizeof *plan);
     place = shared(sizeof *place);
-    for (int i = 0; i < count; i++) failed += kill_at_every_step(&operations[i]);
+    for (int i = 0; i < count; i++) failed += kill_at_every_step(operations[i].name, run_until, &operations[i]);
     failed += a_fork_that_comes_late_is_ended();
     failed += a_fork_of_one_that_ended_is_found();
     failed += a_sweep_that_is_left_is_begun_anew();

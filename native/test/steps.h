@@ -18,6 +18,26 @@ void pn_step(const char *where) {
     pause();
 }
 
+static int points; /* at which a process was killed, in all */
+
+/* `run(operation, n)` dies at the n-th step: for n = 1, 2, ... until it comes to its end (true). How many failed: 0 or 1. */
+static inline int kill_at_every_step(const char *name, bool (*run)(const void *operation, int n), const void *operation) {
+    fflush(NULL);
+    int *reached = shared(sizeof *reached), status;
+    pid_t pid = fork();
+    if (pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        alarm(60);
+        for (*reached = 1; !run(operation, *reached);) ++*reached;
+        _exit(0);
+    }
+    waitpid(pid, &status, 0);
+    points += *reached - 1;
+    if (status == 0 && *reached > 1) return 0;
+    fprintf(stderr, "%s failed at point %d (wait status %#x)\n", name, *reached, (unsigned)status);
+    return 1;
+}
+
 static void expect(bool condition, const char *what) {
     if (condition) return;
     fprintf(stderr, "killed after \"%s\": %s\n", died_at, what);

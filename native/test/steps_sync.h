@@ -161,7 +161,8 @@ static inline pid_t start(struct member who, void (*before)(void), void (*run)(v
     _exit(0);
 }
 
-static inline bool run_until(const struct operation *operation, int n) {
+static inline bool run_until(const void *which, int n) {
+    const struct operation *operation = which;
     CHECK(commons_found() == 0);
     memset(plan, 0, sizeof *plan);
     let_go = false;
@@ -191,34 +192,13 @@ static inline bool run_until(const struct operation *operation, int n) {
     return status == 0;
 }
 
-static int points;
-
-static inline int kill_at_every_step(const struct operation *operation) {
-    fflush(NULL);
-    int *reached = shared(sizeof *reached);
-    pid_t pid = fork();
-    if (pid == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        alarm(40);
-        for (*reached = 1; !run_until(operation, *reached);) ++*reached;
-        _exit(0);
-    }
-    int status, steps;
-    waitpid(pid, &status, 0);
-    steps = *reached - 1;
-    points += steps;
-    if (status == 0 && steps > 0) return 0;
-    fprintf(stderr, "%s failed at point %d (wait status %#x)\n", operation->name, *reached, (unsigned)status);
-    return 1;
-}
-
 /* Each of them; how many failed. `only`: the name of one, or NULL. */
 static inline int kill_all(const struct operation *operations, int count, const char *only) {
     int failed = 0;
     plan = shared(sizeof *plan);
     place = shared(sizeof *place);
     for (int i = 0; i < count; i++)
-        if (!only || strcmp(only, operations[i].name) == 0) failed += kill_at_every_step(&operations[i]);
+        if (!only || strcmp(only, operations[i].name) == 0) failed += kill_at_every_step(operations[i].name, run_until, &operations[i]);
     printf("%d operations killed at %d points\n", count, points);
     return failed;
 }

@@ -91,7 +91,7 @@ class _Caller:
 
     def resume(self) -> None:
         with self._lock:
-            self._pauses -= 1
+            self._pauses = max(0, self._pauses - 1)  # (0: we were imported between a pause and its resume)
 
     def restart(self) -> None:
         with self._lock:

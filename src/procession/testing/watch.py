@@ -54,7 +54,7 @@ def is_zombie(who: Identity) -> bool:
 
 
 def stop(pid: int, timeout: float = 10.0) -> None:
-    """Send SIGSTOP, and return when every thread has stopped: until then each goes on, for as long as it likes to the others.
+    """Send SIGSTOP, and return when every thread has stopped: until then the others may go on.
 
     AssertionError if that takes longer than `timeout` seconds.
     """
