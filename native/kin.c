@@ -99,15 +99,21 @@ static void note_left_over(pid_t pid, struct record *record) {
     commons_obituary((uint32_t)pid, SIGKILL, OBITUARY_LEFT_OVER, name, 0, 0);
 }
 
+/* Who sits in which record. Of a spare that has just been born the pid alone is known (the kernel writes it, its zygote or it
+ * itself tells the start time a moment later); it may have been started already, and detached. */
 static struct record *member_of(pid_t pid, uint64_t start_time) {
+    struct record *born = NULL;
     uint32_t used = word_read(&commons->slots_used);
     for (uint32_t slot = 0; slot < used; slot++) {
         struct record *record = &commons_records()[slot];
         uint32_t state = record_state(record);
         if (state == RECORD_FREE || state == RECORD_CLAIMED) continue;
-        if (word_read(&record->pid) == (uint32_t)pid && word_peek(&record->start_time) == start_time) return record;
+        if (word_read(&record->pid) != (uint32_t)pid) continue;
+        uint64_t told = word_peek(&record->start_time);
+        if (told == start_time) return record;
+        if (told == 0) born = record;
     }
-    return NULL;
+    return born;
 }
 
 /* Who sits in the record, as (pid, start time). The handle is looked at again after the reading: the slot may have

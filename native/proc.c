@@ -114,13 +114,17 @@ bool proc_in_exec(pid_t pid) {
     char path[48], text[1024];
     snprintf(path, sizeof path, "/proc/%d/stat", pid);
     char *field = read_file(path, text, sizeof text) > 0 ? strrchr(text, ')') : NULL;
-    unsigned long long memory = 0, environment_end = 1;
+    char state = field ? field[2] : 'Z';
+    unsigned long long memory = 0, begin = 0, end = 1;
     for (int i = 3; i <= 51 && field; i++) {
         field = strchr(field + 1, ' ');
         if (field && i == 23) memory = strtoull(field, NULL, 10); /* (none: it is ending, or a thread of the kernel) */
-        if (field && i == 51) environment_end = strtoull(field, NULL, 10);
+        if (field && i == 50) begin = strtoull(field, NULL, 10);
+        if (field && i == 51) end = strtoull(field, NULL, 10);
     }
-    return memory > 0 && environment_end == 0;
+    /* Last the kernel counts what is there: the end grows from the beginning on. One whose environment is empty looks the same,
+     * but sleeps as a rule. */
+    return memory > 0 && (end == 0 || (end == begin && (state == 'R' || state == 'D')));
 }
 
 int proc_environ(pid_t pid, const char *key, char *value, size_t size) {

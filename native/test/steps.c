@@ -340,6 +340,24 @@ static int a_fork_of_one_that_ended_is_found(void) {
     return !ended || !freed || meanwhile;
 }
 
+/* A spare whose start time has not been told is handed over, detached, and its parent ends: it still wears the zygote's cookie. */
+static int a_new_born_that_is_detached_is_spared(void) {
+    int status = 0;
+    CHECK(commons_found() == 0);
+    plan->victim = add(nobody, 0);
+    plan->child = add(plan->victim, RECORD_ZYGOTE);
+    plan->grandchild = add(plan->victim, RECORD_DETACHED);
+    late = asleep_under(plan->child);
+    word_publish(&table_get(plan->grandchild)->pid, (uint32_t)late);
+    run_sweep();
+    bool spared = waitpid(late, &status, WNOHANG) == 0 && table_get(plan->grandchild);
+    if (!spared) fprintf(stderr, "a detached process was ended before its start time was told\n");
+    kill(late, SIGKILL);
+    CHECK(waitpid(late, &status, 0) == late || !spared);
+    commons_leave();
+    return !spared;
+}
+
 /* The one that sweeps is called away, and comes back. */
 static bool called_away(int64_t ns) { return ns < 0; }
 
@@ -364,6 +382,7 @@ int main(void) {
     for (int i = 0; i < count; i++) failed += kill_at_every_step(operations[i].name, run_until, &operations[i]);
     failed += a_fork_that_comes_late_is_ended();
     failed += a_fork_of_one_that_ended_is_found();
+    failed += a_new_born_that_is_detached_is_spared();
     failed += a_sweep_that_is_left_is_begun_anew();
     failed += whoever_is_ended_is_counted();
     printf("%d operations killed at %d points\n", count, points);
