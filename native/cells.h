@@ -20,13 +20,20 @@ enum cell_kind {
     CELL_CONDITION = 6,
     CELL_EVENT = 7,
     CELL_BARRIER = 8,
-    CELL_STAKE = 9, /* what one member has of one SHARES or BARRIER */
+    CELL_STAKE = 9,   /* what one member has of one SHARES or BARRIER; one holding of an object with memory (holdings.h) */
+    CELL_BLOCK = 10,  /* from here on: objects with memory. Bytes */
+    CELL_QUEUE = 11,
+    CELL_MAP = 12,
+    CELL_LIST = 13,
 };
+#define HAS_MEMORY(kind) ((kind) >= CELL_BLOCK)
 
 enum cell_flag {
     CELL_SENT = 1,    /* another process may have its handle: it lives as long as the family */
     CELL_RAISES = 2,  /* the death of a holder is an error until somebody says that all is well */
     CELL_BOUNDED = 4, /* never more permits than it began with */
+    CELL_COMMON = 8,  /* of a block: to send it is to share it (an array); else its content is what was sent */
+    CELL_NAMED = 16,  /* of a block: its first page has its name (names.h) */
 };
 
 struct cell {
@@ -36,7 +43,7 @@ struct cell {
     word32 count; /* 12  by kind: depth of recursion; limit; parties; object of the stake */
     word64 since; /* 16  monotonic ns, to a tick: when it was taken */
     word32 flags; /* 24  low 8 bits: cell_flag; high 24: slot + 1 of its maker */
-    word32 link;  /* 28  by kind: the first stake, or the next */
+    word32 link;  /* 28  by kind: the first stake, or the next; 0 in a free cell */
 };
 _Static_assert(sizeof(struct cell) == 32, "the cell is part of a file format");
 

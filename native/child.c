@@ -195,7 +195,7 @@ static void post_mortem(struct child *child) {
     collect_keeper((pid_t)word_read(&record->keeper));
     if (flags & RECORD_PROCESS) commons_bury(record, (uint32_t)child->status);
     recover(child->who.slot, child->status == 0);
-    arena_disown(child->who.slot);
+    arena_disown(OWNER_MEMBER(child->who.slot));
     word_or(&record->flags, RECORD_BURIED); /* until now nobody but us frees it while we live (kin.c) */
     pn_step("buried by the reaper");
     if (flags & RECORD_CHILDLESS) table_free(child->who);

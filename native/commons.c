@@ -56,6 +56,12 @@ static uint32_t processors(void) {
     return sched_getaffinity(0, sizeof set, &set) < 0 ? 1 : (uint32_t)CPU_COUNT(&set);
 }
 
+/* A 64th of the machine's memory, and no more than 256 MiB. */
+static uint32_t warm_most(void) {
+    uint64_t chunks = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE) / 64 / CHUNK_SIZE;
+    return chunks < 4096 ? (uint32_t)chunks : 4096;
+}
+
 static int fill_header(void) {
     uint64_t family = 0;
     while (family == 0)
@@ -67,6 +73,7 @@ static int fill_header(void) {
     commons->founded_ticks = commons->founded / (uint64_t)(PN_SECOND / sysconf(_SC_CLK_TCK));
     commons->slots = PN_SLOTS;
     commons->processors = processors();
+    commons->warm_most = warm_most();
     word_publish(&commons->magic, COMMONS_MAGIC);
     return 0;
 }

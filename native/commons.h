@@ -10,9 +10,9 @@
 #include "table.h"
 
 #define COMMONS_MAGIC 0x4e4f495353434f52ull /* "ROCSSION" */
-#define COMMONS_VERSION 2u
+#define COMMONS_VERSION 3u
 #define COMMONS_SIZE (256ull << 30)
-#define COMMONS_WINDOW (128ull << 20)
+#define COMMONS_WINDOW (1024ull << 20)
 #define COMMONS_WINDOW_LEAST (40ull << 20)
 #define COMMONS_TABLE 65536ull                                          /* offset of the process table */
 #define COMMONS_CHUNKS (COMMONS_TABLE + PN_SLOTS * sizeof(struct record)) /* offset of the chunk map */
@@ -72,7 +72,10 @@ struct commons {              /* the header, at offset 0 */
     word64 tickets;           /* 192  the order in which those who wait have come */
     word64 spinning[SPIN_LEASES]; /* 200  monotonic ns until which somebody may be spinning */
     uint32_t processors;      /* 264  that the founder could use: what may spin follows from it (spin.c) */
-    char reserved[244];       /* 268 */
+    word32 warm;              /* 268  about how many chunks are warm (arena.h) */
+    uint32_t warm_most;       /* 272  so many may be */
+    word32 names;             /* 276  the lock of those who name memory: index of its cell, 0 for none yet */
+    char reserved[232];       /* 280 */
     struct obituary obituaries[OBITUARIES]; /* 512 */
 };
 _Static_assert(offsetof(struct commons, obituaries) == 512, "the header is part of a file format");

@@ -309,7 +309,7 @@ static void free_record(struct member who, struct record *record) {
     }
     pn_step("buried");
     recover(who.slot, word_read(&record->status_known) && word_peek(&record->status) == 0);
-    arena_disown(who.slot);
+    arena_disown(OWNER_MEMBER(who.slot));
     table_free(who);
 }
 

@@ -3,6 +3,7 @@
 
 #include "barrier.h"
 #include "event.h"
+#include "holdings.h"
 #include "mutex.h"
 #include "proc.h"
 #include "semaphore.h"
@@ -16,6 +17,7 @@
 struct dead {
     uint32_t owner, generation;
     bool orderly;
+    uint32_t heir; /* slot + 1 of its parent, 0 if that is dead, too */
 };
 
 static bool still(const struct dead *dead) {
@@ -42,11 +44,22 @@ static void free_lock(struct cell *cell, const struct dead *dead) {
     if (!done && epitaph) wait_take_back(epitaph, written); /* another was quicker */
 }
 
-static void free_guard(struct cell *cell, const struct dead *dead) {
-    uint32_t seen = word_read(&cell->tid);
-    while ((seen & HOLDER) == dead->owner && still(dead) && !word_swap(&cell->tid, seen, (seen & WAITERS) | HOLDER_DIED))
-        seen = word_read(&cell->tid);
+/* The lock of something that is put in order by who takes it next. What it has seen of the word. */
+static uint32_t free_lock_word(struct mutex mutex, const struct dead *dead) {
+    uint32_t seen = word_read(mutex.word);
+    while ((seen & HOLDER) == dead->owner && still(dead) && !word_swap(mutex.word, seen, (seen & WAITERS) | HOLDER_DIED))
+        seen = word_read(mutex.word);
     pn_step("guard freed");
+    return seen;
+}
+
+static void free_and_wake(struct mutex mutex, const struct dead *dead) {
+    if ((word_read(mutex.word) & HOLDER) == dead->owner && (free_lock_word(mutex, dead) & WAITERS))
+        waits_wake(mutex.word, mutex.key);
+}
+
+static void free_guard(struct cell *cell, const struct dead *dead) {
+    uint32_t seen = free_lock_word(guard_of(cell), dead);
     shares_help(cell);
     if (seen & WAITERS) waits_wake(&cell->tid, cell_index(cell) | KEY_GUARD);
 }
@@ -62,6 +75,10 @@ static bool linked(struct cell *cell, uint32_t wanted) {
 static void free_stake(struct cell *stake, uint32_t state, const struct dead *dead) {
     struct cell *cell = cell_at(word_peek(&stake->count));
     uint32_t owner = word_read(&stake->tid);
+    if (cell_kind(cell) != CELL_SHARES && cell_kind(cell) != CELL_BARRIER) {
+        if (still(dead)) holdings_recover_stake(stake, dead->owner, dead->heir);
+        return;
+    }
     if ((owner != dead->owner && owner != STAKE_DEAD) || !still(dead)) return;
     if (!linked(cell, cell_index(stake))) {
         word_swap(&stake->state, state, CELL_FREE);
@@ -86,7 +103,9 @@ static void recover_cell(struct cell *cell, const struct dead *dead) {
     }
     switch ((enum cell_kind)kind) {
     case CELL_CLAIMED:
-        if (state >> 8 == dead->owner && still(dead)) word_swap(&cell->state, state, CELL_FREE);
+        if (state >> 8 != dead->owner || !still(dead)) break;
+        holdings_recover_claimed(cell);
+        word_swap(&cell->state, state, CELL_FREE);
         break;
     case CELL_LOCK:
     case CELL_RLOCK:
@@ -98,6 +117,15 @@ static void recover_cell(struct cell *cell, const struct dead *dead) {
     case CELL_STAKE:
         free_stake(cell, state, dead);
         break;
+    case CELL_MAP:
+    case CELL_LIST:
+        free_and_wake(guard_of(cell), dead);
+        holdings_recover_object(cell, dead->owner);
+        break;
+    case CELL_BLOCK:
+    case CELL_QUEUE:
+        holdings_recover_object(cell, dead->owner);
+        break;
     default:
         break;
     }
@@ -107,7 +135,7 @@ static void recover_cell(struct cell *cell, const struct dead *dead) {
 
 /* It was told something that it did not come to use. */
 static void pass_on(uint32_t key, enum wait_state told) {
-    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    struct cell *cell = cell_at(KEY_CELL(key));
     enum cell_kind kind = cell_kind(cell);
     if (key & KEY_GUARD) waits_wake(&cell->tid, key);
     else if (told == WAIT_WOKEN && (kind == CELL_LOCK || kind == CELL_RLOCK || kind == CELL_SEMAPHORE))
@@ -120,7 +148,7 @@ static void recover_wait(struct wait *wait, const struct dead *dead) {
         uint32_t state = word_read(&wait->state), key = word_peek(&wait->key);
         enum wait_state told = (enum wait_state)(state & 0xff);
         if (told == WAIT_FREE || WAIT_OWNER(state) != dead->owner || !still(dead)) return;
-        if (wait_pending(state) && cell_kind(cell_at(key & ~KEY_GUARD)) == CELL_BARRIER) barrier_break(cell_at(key));
+        if (wait_pending(state) && cell_kind(cell_at(KEY_CELL(key))) == CELL_BARRIER) barrier_break(cell_at(KEY_CELL(key)));
         if (told != WAIT_CLAIMED && !wait_pending(state)) pass_on(key, told);
         pn_step("passed on");
         wait_take_back(wait, state); /* (unless it was told something just now) */
@@ -141,7 +169,7 @@ static void nudge(struct wait *wait) {
         return;
     }
     if (!wait_pending(state)) return;
-    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    struct cell *cell = cell_at(KEY_CELL(key));
     if (key & KEY_GUARD) {
         if (!(word_or(&cell->tid, WAITERS) & HOLDER)) waits_wake(&cell->tid, key);
         return;
@@ -174,8 +202,18 @@ static void recover_after(const struct dead *dead) {
     for (uint32_t i = 0; i < waits_used(); i++) nudge(wait_at(i));
 }
 
+/* Its parent, if that lives. */
+static uint32_t heir_of(uint32_t slot) {
+    struct record *record = &commons_records()[slot];
+    struct member parent = {word_read(&record->parent_slot), word_read(&record->parent_generation)};
+    struct record *of_parent = parent.slot < PN_SLOTS ? table_get(parent) : NULL;
+    if (!of_parent || record_state(of_parent) == RECORD_EXITED) return 0;
+    word_or(&of_parent->flags, RECORD_SYNC); /* (its own death will have to be looked after) */
+    return parent.slot + 1;
+}
+
 void recover(uint32_t slot, bool orderly) {
-    struct dead dead = {slot + 1, word_read(&commons_records()[slot].generation), orderly};
+    struct dead dead = {slot + 1, word_read(&commons_records()[slot].generation), orderly, heir_of(slot)};
     recover_after(&dead);
 }
 
@@ -185,7 +223,7 @@ void recover(uint32_t slot, bool orderly) {
 static bool look_at(uint32_t owner) {
     if (owner == 0 || owner > PN_SLOTS || owner == sync_me) return false;
     struct record *record = &commons_records()[owner - 1];
-    struct dead dead = {owner, word_read(&record->generation), false};
+    struct dead dead = {owner, word_read(&record->generation), false, heir_of(owner - 1)};
     pid_t pid = (pid_t)word_read(&record->pid);
     if (pid == 0 || proc_is(pid, word_peek(&record->start_time))) return false;
     dead.orderly = word_read(&record->status_known) && word_peek(&record->status) == 0;
@@ -212,14 +250,14 @@ static bool look_at_stakes(struct cell *cell) {
 
 /* Of a lock, or of a guard. */
 static uint32_t holder_of(uint32_t key) {
-    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    struct cell *cell = cell_at(KEY_CELL(key));
     enum cell_kind kind = cell_kind(cell);
-    if (kind == CELL_SHARES) return word_read(&cell->tid) & HOLDER;
+    if (kind == CELL_SHARES || kind == CELL_MAP || kind == CELL_LIST) return word_read(&cell->tid) & HOLDER;
     return kind == CELL_LOCK || kind == CELL_RLOCK ? word_read(&cell->word) & HOLDER : 0;
 }
 
 bool recover_look(uint32_t key) {
-    struct cell *cell = cell_at(key & ~KEY_GUARD);
+    struct cell *cell = cell_at(KEY_CELL(key));
     bool found = look_at_told(key);
     found |= look_at(holder_of(key));
     if (cell_kind(cell) == CELL_SHARES || cell_kind(cell) == CELL_BARRIER) found |= look_at_stakes(cell);

@@ -17,6 +17,8 @@
 #define WAIT_OWNER(state) ((state) >> 8 & 0x7fffu)
 #define WAIT_TURN (1u << 23) /* grows with each use: who looks at a wait, and tells it something, means the same use */
 #define KEY_GUARD (1u << 31) /* in a wait's key: it waits for the cell's guard, not for the cell */
+#define KEY_PART(n) ((uint32_t)(n) << 24) /* of an object with memory: for which of its parts it waits, 1 to 15 */
+#define KEY_CELL(key) ((key) & 0xffffffu)
 
 enum wait_state {
     WAIT_FREE = 0,

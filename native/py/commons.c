@@ -65,7 +65,7 @@ static PyObject *facts(PyObject *module, PyObject *unused) {
         (unsigned long long)word_peek(&commons->ready_time), "blocked_time",
         (unsigned long long)word_peek(&commons->blocked_time), "peak_kib",
         (unsigned long long)word_peek(&commons->peak_kib), "mapped", (unsigned long long)commons_mapped, "arena_used",
-        (unsigned long long)arena_used(PN_NO_SLOT), "obituaries",
+        (unsigned long long)arena_used(OWNER_ANY), "obituaries",
         (unsigned long long)word_peek(&commons->obituary_count));
 }
 
@@ -103,7 +103,7 @@ static PyObject *put(PyObject *module, PyObject *args) {
     uint64_t offset;
     (void)module;
     if (!PyArg_ParseTuple(args, "y*O&", &data, member_from_py, &owner)) return NULL;
-    int error = arena_take((uint64_t)data.len, owner.slot, &offset);
+    int error = arena_take((uint64_t)data.len, OWNER_MEMBER(owner.slot), &offset);
     void *map = error ? NULL : arena_map(offset, (uint64_t)data.len);
     if (map) {
         memcpy(map, data.buf, (size_t)data.len);

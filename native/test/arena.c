@@ -16,7 +16,7 @@ static uint64_t kept_bytes(void) { /* what the kernel holds for the memfd */
 
 static uint64_t take(uint64_t size, uint32_t owner) {
     uint64_t offset;
-    CHECK(arena_take(size, owner, &offset) == 0);
+    CHECK(arena_take_clean(size, owner, &offset) == 0);
     CHECK(offset % CHUNK_SIZE == 0 && offset >= COMMONS_ARENA);
     return offset;
 }
@@ -25,7 +25,7 @@ static void take_and_give(void) {
     CHECK(commons_found() == 0);
     uint64_t one = take(1, 5), two = take(CHUNK_SIZE + 1, 6);
     CHECK(one != two && arena_used(5) == CHUNK_SIZE && arena_used(6) == 2 * CHUNK_SIZE);
-    CHECK(arena_used(PN_NO_SLOT) == 3 * CHUNK_SIZE);
+    CHECK(arena_used(OWNER_ANY) == 3 * CHUNK_SIZE);
     arena_give(one);
     CHECK(arena_used(5) == 0);
     CHECK(take(CHUNK_SIZE, 5) == one); /* the first hole is used again */
@@ -34,7 +34,7 @@ static void take_and_give(void) {
     arena_give(0); /* the header is no extent */
     arena_give(two);
     arena_give(two); /* twice is once */
-    CHECK(arena_used(PN_NO_SLOT) == CHUNK_SIZE);
+    CHECK(arena_used(OWNER_ANY) == CHUNK_SIZE);
     commons_leave();
 }
 
@@ -43,8 +43,8 @@ static void nonsense_is_refused(void) {
     uint64_t offset;
     CHECK(arena_take(0, 1, &offset) == -EINVAL);
     CHECK(arena_take(COMMONS_SIZE, 1, &offset) == -EINVAL && arena_take(UINT64_MAX, 1, &offset) == -EINVAL);
-    CHECK(arena_take(1, PN_SLOTS, &offset) == -EINVAL);
-    CHECK(arena_used(PN_NO_SLOT) == 0);
+    CHECK(arena_take(1, 0, &offset) == -EINVAL && arena_take(1, CHUNK_HEAD | 1, &offset) == -EINVAL);
+    CHECK(arena_used(OWNER_ANY) == 0);
     commons_leave();
 }
 
@@ -55,10 +55,46 @@ static void pages_really_go_back(void) {
     CHECK(kept_bytes() >= before + 8 * MIB); /* promised at once, not when touched */
     memset(arena_map(offset, 8 * MIB), 1, 8 * MIB);
     arena_give(offset);
-    CHECK(kept_bytes() <= before);
+    CHECK(kept_bytes() >= before + 8 * MIB && word_peek(&commons->warm) == 128); /* warm, for the next */
+    CHECK(arena_trim(1) == 128 && kept_bytes() <= before && word_peek(&commons->warm) == 0);
     offset = take(8 * MIB, 1);
+    memset(arena_map(offset, 8 * MIB), 1, 8 * MIB);
+    arena_give(offset);
+    CHECK(take(8 * MIB, 1) == offset && kept_bytes() <= before + 8 * MIB);
     char *bytes = arena_map(offset, 8 * MIB);
     for (uint64_t i = 0; i < 8 * MIB; i += 4096) CHECK(bytes[i] == 0); /* and nobody reads what another left */
+    commons_leave();
+}
+
+/* Beyond the limit pages go back at once, and so do those of a chunk of which only a part is there. */
+static void what_does_not_stay_warm(void) {
+    CHECK(commons_found() == 0);
+    take(1, 1);
+    commons->warm_most = 16;
+    uint64_t before = kept_bytes(), one = take(MIB, 1), two = take(MIB, 1), small = take(5000, 1);
+    CHECK(kept_bytes() == before + 2 * MIB + 8192);
+    arena_give(small);
+    CHECK(kept_bytes() == before + 2 * MIB);
+    arena_give(one);
+    arena_give(two);
+    CHECK(kept_bytes() == before + MIB && word_peek(&commons->warm) == 16);
+    CHECK(take(2 * MIB, 1) == one && kept_bytes() == before + 2 * MIB && word_peek(&commons->warm) == 0);
+    commons_leave();
+}
+
+static void a_copy_is_written_into_cold_and_warm_chunks(void) {
+    static char bytes[300001];
+    CHECK(commons_found() == 0);
+    uint64_t offset;
+    for (int round = 0; round < 4; round++) {
+        memset(bytes, 'a' + round, sizeof bytes);
+        CHECK(arena_take_copy(bytes, sizeof bytes, 1, &offset) == 0);
+        CHECK(memcmp(arena_map(offset, sizeof bytes), bytes, sizeof bytes) == 0);
+        CHECK(arena_used(1) == 5 * CHUNK_SIZE);
+        arena_give(offset);
+        if (round == 1) arena_trim(1);
+    }
+    CHECK(arena_take_copy(bytes, 1, 1, &offset) == 0 && *(char *)arena_map(offset, 1) == 'd');
     commons_leave();
 }
 
@@ -72,6 +108,7 @@ static void the_dead_ones_extents_are_given_back(void) {
     arena_disown(4);
     CHECK(arena_disown(4) == 0 && arena_used(2) == MIB);
     arena_give(kept);
+    arena_trim(2);
     CHECK(kept_bytes() <= before);
     commons_leave();
 }
@@ -83,7 +120,7 @@ static void an_extent_changes_hands(void) {
     CHECK(arena_used(1) == CHUNK_SIZE && arena_used(2) == 5 * CHUNK_SIZE);
     CHECK(arena_disown(1) == 1);
     arena_give(offset);
-    CHECK(arena_used(PN_NO_SLOT) == 0);
+    CHECK(arena_used(OWNER_ANY) == 0);
     (void)neighbour;
     commons_leave();
 }
@@ -162,7 +199,7 @@ static void concurrent_threads_never_overlap(void) {
     pthread_t threads[6];
     for (intptr_t i = 0; i < 6; i++) pthread_create(&threads[i], NULL, churner, (void *)(i + 1));
     for (int i = 0; i < 6; i++) pthread_join(threads[i], NULL);
-    CHECK(arena_used(PN_NO_SLOT) == 0);
+    CHECK(arena_used(OWNER_ANY) == 0);
     commons_leave();
 }
 
@@ -177,7 +214,7 @@ static void concurrent_processes_never_overlap(void) {
         }
     }
     for (int i = 0; i < 5; i++) end_of(pids[i], 0);
-    CHECK(arena_used(PN_NO_SLOT) == 0);
+    CHECK(arena_used(OWNER_ANY) == 0);
     commons_leave();
 }
 
@@ -193,7 +230,7 @@ static void signals_do_not_disturb(void) {
     CHECK(timer_create(CLOCK_MONOTONIC, &event, &timer) == 0 && timer_settime(timer, 0, &often, NULL) == 0);
     for (int i = 0; i < 5; i++) arena_give(take(32 * MIB, 1)); /* each takes many periods of the timer */
     timer_delete(timer);
-    CHECK(arena_used(PN_NO_SLOT) == 0);
+    CHECK(arena_used(OWNER_ANY) == 0);
     commons_leave();
 }
 
@@ -202,6 +239,8 @@ int main(void) {
     CASE(take_and_give);
     CASE(nonsense_is_refused);
     CASE(pages_really_go_back);
+    CASE(what_does_not_stay_warm);
+    CASE(a_copy_is_written_into_cold_and_warm_chunks);
     CASE(the_dead_ones_extents_are_given_back);
     CASE(an_extent_changes_hands);
     CASE(neighbours_of_one_owner_are_two_extents);

@@ -196,13 +196,13 @@ static void records_and_memory_of_the_dead_are_freed(void) {
     struct member grandchild = add(child, RECORD_PROCESS);
     table_free(lower);
     struct member last = add(grandchild, 0), other = add(nobody, 0);
-    CHECK(grandchild.slot < child.slot && last.slot < child.slot);
+    CHECK(grandOWNER_MEMBER(child.slot) < OWNER_MEMBER(child.slot) && OWNER_MEMBER(last.slot) < OWNER_MEMBER(child.slot));
     uint64_t offset;
-    CHECK(arena_take(1, last.slot, &offset) == 0 && arena_take(1, other.slot, &offset) == 0);
+    CHECK(arena_take(1, OWNER_MEMBER(last.slot), &offset) == 0 && arena_take(1, OWNER_MEMBER(other.slot), &offset) == 0);
     kin_mark_dead(root);
     kin_sweep();
     CHECK(records() == 1 && table_get(other));
-    CHECK(arena_used(last.slot) == 0 && arena_used(other.slot) == CHUNK_SIZE);
+    CHECK(arena_used(OWNER_MEMBER(last.slot)) == 0 && arena_used(OWNER_MEMBER(other.slot)) == CHUNK_SIZE);
     commons_leave();
 }
 
@@ -212,10 +212,10 @@ static void the_living_parent_buries_first(void) {
     struct member me = add(nobody, 0), child = add(me, RECORD_PROCESS);
     CHECK(self_settle(me, RECORD_RUNNING));
     uint64_t offset;
-    CHECK(arena_take(1, child.slot, &offset) == 0);
+    CHECK(arena_take(1, OWNER_MEMBER(child.slot), &offset) == 0);
     kin_mark_dead(child); /* as its zygote says */
     kin_sweep();
-    CHECK(table_get(child) && arena_used(child.slot) > 0);
+    CHECK(table_get(child) && arena_used(OWNER_MEMBER(child.slot)) > 0);
     word_or(&table_get(child)->flags, RECORD_BURIED);
     kin_sweep();
     CHECK(table_get(child) == NULL && table_get(me));
