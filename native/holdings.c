@@ -268,6 +268,7 @@ void holding_unname(uint32_t index, uint32_t serial) {
 
 int holdings_fork(uint32_t slot) {
     int error = 0;
+    for (struct holding *h = holdings_of_process; h; h = h->next) h->for_fork = CELL_NONE; /* (of the last fork) */
     for (struct holding *h = holdings_of_process; h && !error; h = h->next)
         if (h->stake) error = add(h->index, h->serial, slot + 1, 0, &h->for_fork);
     if (error) holdings_not_forked();

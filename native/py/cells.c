@@ -7,7 +7,7 @@
 #include "../waits.h"
 
 /* An exception of procession.errors, with one argument. */
-static PyObject *raise_ours(const char *name, const char *text) {
+PyObject *raise_ours(const char *name, const char *text) {
     PyObject *errors = PyImport_ImportModule("procession.errors");
     PyObject *type = errors ? PyObject_GetAttrString(errors, name) : NULL;
     if (type) PyErr_SetString(type, text);

@@ -23,6 +23,7 @@ static int add_constants(PyObject *module) {
         {"LOCK", CELL_LOCK},           {"RLOCK", CELL_RLOCK},             {"SEMAPHORE", CELL_SEMAPHORE},
         {"SHARES", CELL_SHARES},       {"EVENT", CELL_EVENT},             {"CONDITION", CELL_CONDITION},
         {"BARRIER", CELL_BARRIER},     {"RAISES", CELL_RAISES},           {"BOUNDED", CELL_BOUNDED},
+        {"COMMON", CELL_COMMON},       {"NAMED", CELL_NAMED},
         {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
@@ -52,11 +53,13 @@ static int add_types(PyObject *module) {
 static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
-                                   zygote_functions, cell_functions};
+                                   zygote_functions, cell_functions, block_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);
     if (!child_type || PyModule_AddType(module, child_type) < 0) return -1;
+    block_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &block_spec, NULL);
+    if (!block_type || PyModule_AddType(module, block_type) < 0) return -1;
     return add_types(module) < 0 ? -1 : add_constants(module);
 }
 

@@ -63,6 +63,26 @@ void cell_dealloc(PyObject *self);
 PyObject *cell_await(PyObject *self, PyObject *channel);
 PyObject *cell_announce(PyObject *self, PyObject *unused);
 
+/* An exception of procession.errors, with one argument. Returns NULL. */
+PyObject *raise_ours(const char *name, const char *text);
+
+/* --- objects with memory --- */
+
+#include "../holdings.h"
+
+/* A parcel of it, as five numbers in a tuple; and the parcel, with the type to make of it, of a call's arguments. */
+PyObject *parcel_to_py(uint32_t index, uint32_t serial);
+int parcel_from_py(PyObject *args, PyTypeObject **type, struct parcel *out);
+/* The holding of a parcel of that kind of object. 0, or -1 with an exception set. */
+int receive_from_py(const struct parcel *parcel, enum cell_kind kind, struct holding *out);
+/* FamilyError: what was sent is gone. Returns NULL. */
+PyObject *raise_gone(void);
+PyObject *block_of(PyTypeObject *type, const void *bytes, uint64_t size, uint32_t flags);
+PyObject *block_received(PyTypeObject *type, const struct parcel *parcel);
+extern PyTypeObject *block_type;
+extern PyType_Spec block_spec;
+extern PyMethodDef block_functions[];
+
 extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
 extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];

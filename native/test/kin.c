@@ -196,7 +196,7 @@ static void records_and_memory_of_the_dead_are_freed(void) {
     struct member grandchild = add(child, RECORD_PROCESS);
     table_free(lower);
     struct member last = add(grandchild, 0), other = add(nobody, 0);
-    CHECK(grandOWNER_MEMBER(child.slot) < OWNER_MEMBER(child.slot) && OWNER_MEMBER(last.slot) < OWNER_MEMBER(child.slot));
+    CHECK(grandchild.slot < child.slot && last.slot < child.slot);
     uint64_t offset;
     CHECK(arena_take(1, OWNER_MEMBER(last.slot), &offset) == 0 && arena_take(1, OWNER_MEMBER(other.slot), &offset) == 0);
     kin_mark_dead(root);

@@ -24,7 +24,8 @@ int main(void) {
     FIELD(commons, peak_kib); FIELD(commons, obituary_count); FIELD(commons, chunk_top); FIELD(commons, sweeper);
     FIELD(commons, sweeps_wanted); FIELD(commons, cell_hint); FIELD(commons, cells_used); FIELD(commons, cell_serial);
     FIELD(commons, wait_hint); FIELD(commons, waits_used); FIELD(commons, tickets); FIELD(commons, spinning);
-    FIELD(commons, processors); FIELD(commons, reserved); FIELD(commons, obituaries);
+    FIELD(commons, processors); FIELD(commons, warm); FIELD(commons, warm_most);
+    FIELD(commons, names); FIELD(commons, reserved); FIELD(commons, obituaries);
     FIELD(obituary, serial); FIELD(obituary, pid); FIELD(obituary, status); FIELD(obituary, run_time);
     FIELD(obituary, peak_kib); FIELD(obituary, flags); FIELD(obituary, name);
     FIELD(record, state); FIELD(record, generation); FIELD(record, pid); FIELD(record, flags);

@@ -15,11 +15,12 @@ from typing import Any
 
 from procession import _native
 
-__all__ = ["after_in_child", "install"]
+__all__ = ["after_in_child", "around", "install", "prepare"]
 
 _children: list[Callable[[], None]] = []
 _before: list[Callable[[], None]] = []
 _after: list[Callable[[], None]] = []
+_preparations: list[tuple[Callable[[], None], Callable[[], None]]] = []
 _restarts: list[Callable[[], None]] = []
 #: In a zygote the hooks have nothing to do: its clones are no forks of the user's.
 asleep = False
@@ -39,12 +40,19 @@ def around(before: Callable[[], None], after: Callable[[], None], restart: Calla
     _restarts.append(restart)
 
 
+def prepare(function: Callable[[], None], failed: Callable[[], None]) -> None:
+    """Run `function` as the last thing before a fork, of which there is one at a time; `failed` if there was none."""
+    _preparations.append((function, failed))
+
+
 def _pause() -> None:
     if asleep:
         return
     for function in _before:
         function()
     _native.forks_pause()
+    for function, _ in _preparations:
+        function()
 
 
 def _resume() -> None:
@@ -83,6 +91,10 @@ def _wrap(name: str) -> None:
         _forking.add(me)
         try:
             return original()
+        except OSError:
+            for _, failed in _preparations:
+                failed()
+            raise
         finally:
             _forking.discard(me)
             _restart()

@@ -18,6 +18,8 @@ class Family:
         self.me = _native.NOBODY
         self.parent_pid = 0
         self._lock = threading.Lock()
+        self._expected: dict[int, int] = {}  #: the thread that is about to fork -> the member that its child will be
+        self._forked = _native.NOBODY  #: the member that the child of the fork under way will be
 
     @property
     def exists(self) -> bool:
@@ -53,17 +55,47 @@ class Family:
         _native.kin_mark_dead(parent)
         _native.kin_sweep()
 
+    def expect(self, member: int) -> None:
+        """The child of this thread's next fork will be `member`; NOBODY: one of its own, as of every `os.fork()`."""
+        if member == _native.NOBODY:
+            self._expected.pop(threading.get_ident(), None)
+        else:
+            self._expected[threading.get_ident()] = member
+
+    def prepare_fork(self) -> None:
+        """What we hold the child holds too, from its first moment on: that needs to know who it will be."""
+        self._forked = self._expected.get(threading.get_ident(), _native.NOBODY)
+        if not _native.holdings_any():
+            return
+        try:
+            if self._forked == _native.NOBODY:
+                self._forked = self._add_fork(_native.ORDERED)
+            _native.holdings_fork(self._forked)
+        except OSError:
+            return  # a full table must not break a fork: what it cannot hold, the child cannot use
+
+    def fork_failed(self) -> None:
+        """There was no fork: what was prepared is undone."""
+        _native.holdings_not_forked()
+        if self._forked != self._expected.get(threading.get_ident(), _native.NOBODY):
+            _native.table_free(self._forked)
+
     def forget_in_fork(self) -> None:
         """In a child of the user's own os.fork(): a member of its own, below the one that forked."""
         self._lock = threading.Lock()
+        self._expected.clear()
         if self.me == _native.NOBODY:
             return
         try:
-            me = _native.table_add(_native.RUNNING, _native.FORKED, self.me, f"fork of {self._name()}")
+            me = self._add_fork(_native.RUNNING) if self._forked == _native.NOBODY else self._forked
         except OSError:
             return  # a full table must not break a fork: the cookie in its environment still names our parent
         _native.self_settle(me, _native.RUNNING)
+        _native.holdings_forked()
         self.become(me)
+
+    def _add_fork(self, state: int) -> int:
+        return _native.table_add(state, _native.FORKED, self.me, f"fork of {self._name()}")
 
     def _name(self) -> str:
         record = _native.table_get(self.me)
@@ -71,5 +103,6 @@ class Family:
 
 
 family = Family()
+forkhooks.prepare(family.prepare_fork, family.fork_failed)
 forkhooks.after_in_child(family.forget_in_fork)
 forkhooks.install()

@@ -208,6 +208,7 @@ class ForkPopen(Popen):
         # Otherwise the zygote, which watches us, ends the child with us.
         death = signal.SIGKILL if threading.get_native_id() == parent else 0
         standard, temporary = streams.standard_streams(process._stdin)
+        family.expect(member)
         try:
             pid = os.fork()
         except BaseException as error:
@@ -219,6 +220,7 @@ class ForkPopen(Popen):
                 raise StartError(error.errno, f"fork: {error.strerror}") from error
             raise
         finally:
+            family.expect(_native.NOBODY)
             if temporary >= 0 and os.getpid() == parent:
                 os.close(temporary)
         if pid == 0:
@@ -233,7 +235,6 @@ def _forked(
     """The child's side of a fork. Never returns into the user's copy of the stack."""
     code = 1
     try:
-        _native.table_free(family.me)  # the record that every os.fork() makes: this child has a better one
         _native.table_start(member, _flags(process), process.name)
         _native.self_settle(member, _native.RUNNING)
         family.become(member)

@@ -1,0 +1,256 @@
+/* Blocks: bytes in the commons, as a buffer. A block lives as long as anybody holds it. */
+#include "native.h"
+
+#include "../arena.h"
+#include "../holdings.h"
+
+typedef struct {
+    PyObject_HEAD
+    struct holding holding;
+    PyObject *weak;
+    char *map;
+    uint64_t offset, size;
+} BlockObject;
+
+static PyObject *raise_memory(int error, uint64_t size) {
+    if (error == -ENOMEM || error == -ENOSPC || error == -EINVAL)
+        return PyErr_Format(PyExc_MemoryError, "no shared memory for %llu bytes", (unsigned long long)size);
+    return raise_sync(error);
+}
+
+PyObject *raise_gone(void) {
+    return raise_ours("FamilyError", "what was sent is gone: nobody has held it any more when this was to be received");
+}
+
+/* --- parcels, of any object with memory --- */
+
+PyObject *parcel_to_py(uint32_t index, uint32_t serial) {
+    struct parcel parcel;
+    int error = parcel_make(index, serial, &parcel);
+    if (error == -ENOENT) return raise_gone();
+    if (error) return raise_sync(error);
+    return Py_BuildValue("KIIIK", (unsigned long long)commons->family, parcel.index, parcel.serial, parcel.stake,
+                         (unsigned long long)parcel.ticket);
+}
+
+int parcel_from_py(PyObject *args, PyTypeObject **type, struct parcel *out) {
+    unsigned long long family, ticket;
+    if (!PyArg_ParseTuple(args, "O!KIIIK", &PyType_Type, type, &family, &out->index, &out->serial, &out->stake, &ticket))
+        return -1;
+    out->ticket = ticket;
+    if (commons && commons->family == family) return 0;
+    raise_ours("FamilyError", "this object was made in another family of processes, which shares no memory with this one; "
+                              "pass it to processes that are started by procession");
+    return -1;
+}
+
+/* The holding of a parcel of that kind of object: 0, or -1 with an exception set. */
+int receive_from_py(const struct parcel *parcel, enum cell_kind kind, struct holding *out) {
+    struct cell *cell = cell_get(parcel->index, parcel->serial);
+    if (!cell || cell_kind(cell) != kind) return raise_gone(), -1;
+    int error = parcel_receive(parcel, out);
+    if (error == -ENOENT) return raise_gone(), -1;
+    return error ? raise_sync(error), -1 : 0;
+}
+
+/* --- blocks --- */
+
+static int map_block(BlockObject *self) {
+    struct cell *cell = holding_cell(&self->holding);
+    self->offset = holding_offset(cell);
+    self->size = block_size(cell);
+    self->map = arena_map(self->offset, self->size);
+    if (self->map) return 0;
+    PyErr_NoMemory();
+    return -1;
+}
+
+static PyObject *new_block(PyTypeObject *type) {
+    if (!PyType_IsSubtype(type, block_type)) return PyErr_Format(PyExc_TypeError, "expected a type of blocks"), NULL;
+    return type->tp_alloc(type, 0);
+}
+
+/* A new one with the content of a buffer; the copying, if there is much, without the GIL. */
+PyObject *block_of(PyTypeObject *type, const void *bytes, uint64_t size, uint32_t flags) {
+    BlockObject *self = (BlockObject *)new_block(type);
+    int error;
+    if (!self) return NULL;
+    if (size < 65536) {
+        error = holding_make(CELL_BLOCK, size, bytes, flags, &self->holding);
+    } else {
+        PyThreadState *state = PyEval_SaveThread();
+        error = holding_make(CELL_BLOCK, size, bytes, flags, &self->holding);
+        PyEval_RestoreThread(state);
+    }
+    if (!error && map_block(self) == 0) return (PyObject *)self;
+    Py_DECREF(self);
+    return error ? raise_memory(error, size) : NULL;
+}
+
+static PyObject *make(PyObject *module, PyObject *args) {
+    PyTypeObject *type;
+    unsigned long long size;
+    unsigned flags;
+    int clean;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!KIp", &PyType_Type, &type, &size, &flags, &clean)) return NULL;
+    BlockObject *self = (BlockObject *)new_block(type);
+    if (!self) return NULL;
+    int error;
+    if (clean) error = holding_make(CELL_BLOCK, size, NULL, flags, &self->holding);
+    else error = holding_make_raw(CELL_BLOCK, size, flags, &self->holding);
+    if (!error && map_block(self) == 0) return (PyObject *)self;
+    Py_DECREF(self);
+    return error ? raise_memory(error, size) : NULL;
+}
+
+static PyObject *copy(PyObject *module, PyObject *args) {
+    PyTypeObject *type;
+    Py_buffer data;
+    unsigned flags;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!y*I", &PyType_Type, &type, &data, &flags)) return NULL;
+    PyObject *self = block_of(type, data.buf, (uint64_t)data.len, flags);
+    PyBuffer_Release(&data);
+    return self;
+}
+
+static PyObject *receive(PyObject *module, PyObject *args) {
+    PyTypeObject *type;
+    struct parcel parcel;
+    (void)module;
+    if (parcel_from_py(args, &type, &parcel) < 0) return NULL;
+    return block_received(type, &parcel);
+}
+
+PyObject *block_received(PyTypeObject *type, const struct parcel *parcel) {
+    BlockObject *self = (BlockObject *)new_block(type);
+    if (self && receive_from_py(parcel, CELL_BLOCK, &self->holding) == 0 && map_block(self) == 0) return (PyObject *)self;
+    Py_XDECREF(self);
+    return NULL;
+}
+
+static PyObject *parcel(PyObject *self, PyObject *unused) {
+    BlockObject *block = (BlockObject *)self;
+    (void)unused;
+    return parcel_to_py(block->holding.index, block->holding.serial);
+}
+
+static void dealloc(PyObject *object) {
+    BlockObject *self = (BlockObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weak) PyObject_ClearWeakRefs(object);
+    if (self->map && commons) arena_unmap(self->map, self->offset, self->size);
+    holding_drop(&self->holding);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static int traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
+    BlockObject *block = (BlockObject *)self;
+    return PyBuffer_FillInfo(view, self, block->map, (Py_ssize_t)block->size, 0, flags);
+}
+
+static Py_ssize_t length(PyObject *self) { return (Py_ssize_t)((BlockObject *)self)->size; }
+
+/* The block, of those that this process has and whose content is common, in which these bytes lie; and where in it. */
+static PyObject *find(PyObject *module, PyObject *args) {
+    unsigned long long address, size;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "KK", &address, &size)) return NULL;
+    for (struct holding *h = commons ? holdings_of_process : NULL; h; h = h->next) {
+        struct cell *cell = holding_cell(h);
+        if (!cell || cell_kind(cell) != CELL_BLOCK || !(word_peek(&cell->flags) & CELL_COMMON)) continue;
+        BlockObject *block = (BlockObject *)((char *)h - offsetof(BlockObject, holding));
+        unsigned long long first = (unsigned long long)(uintptr_t)block->map;
+        if (address < first || address + size > first + block->size) continue;
+        return Py_BuildValue("OK", block, address - first);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *get_address(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromVoidPtr(((BlockObject *)self)->map);
+}
+
+static PyObject *get_place(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(((BlockObject *)self)->holding.index);
+}
+
+static PyObject *trim(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    int error = commons ? sync_enter() : 0;
+    if (error) return raise_sync(error);
+    return PyLong_FromUnsignedLongLong(commons ? arena_trim(OWNER_MEMBER(sync_me - 1)) * CHUNK_SIZE : 0);
+}
+
+/* --- forks --- */
+
+static PyObject *fork_(PyObject *module, PyObject *arg) {
+    struct member who;
+    (void)module;
+    if (!member_from_py(arg, &who)) return NULL;
+    int error = commons ? holdings_fork(who.slot) : 0;
+    if (error) return raise_sync(error);
+    Py_RETURN_NONE;
+}
+
+static PyObject *forked(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    holdings_forked();
+    Py_RETURN_NONE;
+}
+
+static PyObject *not_forked(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    if (commons) holdings_not_forked();
+    Py_RETURN_NONE;
+}
+
+static PyObject *any(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    return PyBool_FromLong(holdings_of_process != NULL);
+}
+
+PyMethodDef block_functions[] = {
+    {"block_make", make, METH_VARARGS, "block_make(type, size, flags, clean): new shared memory; zeros if `clean`."},
+    {"block_copy", copy, METH_VARARGS, "block_copy(type, buffer, flags): new shared memory with these bytes."},
+    {"block_receive", receive, METH_VARARGS, "block_receive(type, family, index, serial, stake, ticket): of a parcel."},
+    {"block_find", find, METH_VARARGS, "block_find(address, size): (block, offset) of what is common, or None."},
+    {"arena_trim", trim, METH_NOARGS, "Give free pages that were kept back to the kernel; how many bytes."},
+    {"holdings_any", any, METH_NOARGS, "Whether this process holds any object with memory."},
+    {"holdings_fork", fork_, METH_O, "holdings_fork(member): what the child will hold that is about to be forked."},
+    {"holdings_forked", forked, METH_NOARGS, "In that child."},
+    {"holdings_not_forked", not_forked, METH_NOARGS, "There was no fork."},
+    {0},
+};
+
+static PyMethodDef methods[] = {
+    {"parcel", parcel, METH_NOARGS, "parcel(): (family, index, serial, stake, ticket), to be received once in another process."},
+    {0},
+};
+
+static PyGetSetDef getters[] = {
+    {"address", get_address, NULL, "Where it lies in this process.", NULL},
+    {"place", get_place, NULL, "The index of its cell; the same in all processes.", NULL},
+    {0},
+};
+
+static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(BlockObject, weak), READONLY, NULL}, {0}};
+
+static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc},     {Py_tp_traverse, traverse},      {Py_tp_methods, methods},
+                              {Py_tp_getset, getters},      {Py_tp_members, members},        {Py_bf_getbuffer, get_buffer},
+                              {Py_sq_length, length},       {0}};
+
+PyType_Spec block_spec = {"procession._native.Block", sizeof(BlockObject), 0,
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+                          slots};
+PyTypeObject *block_type;
