@@ -27,7 +27,10 @@ static uint32_t reuse(struct cell *cell, uint32_t tid) {
     uint32_t most = word_read(&commons->cells_used);
     for (uint32_t stake = word_read(&cell->link); stake && most-- > 0; stake = word_read(&cell_at(stake)->link)) {
         if (!word_swap(&cell_at(stake)->tid, 0, tid)) continue;
-        if (cell_kind(cell_at(stake)) == CELL_STAKE && word_read(&cell_at(stake)->count) == cell_index(cell)) return stake;
+        if (cell_kind(cell_at(stake)) == CELL_STAKE && word_read(&cell_at(stake)->count) == cell_index(cell)) {
+            word_poke(&cell_at(stake)->word, 0);
+            return stake;
+        }
         word_swap(&cell_at(stake)->tid, tid, 0);
     }
     return CELL_NONE;
@@ -243,10 +246,29 @@ int parcel_receive(const struct parcel *parcel, struct holding *out) {
     return 0;
 }
 
+bool parcel_claim(const struct parcel *parcel) {
+    uint32_t tid;
+    struct cell *stake = stake_of_parcel(parcel, &tid);
+    bool done = stake && sync_enter() == 0 && word_swap(&stake->tid, tid, sync_me);
+    pn_step("parcel claimed");
+    return done;
+}
+
+void parcel_claimed(const struct parcel *parcel, struct holding *out) {
+    enlist(out, parcel->index, parcel->serial, parcel->stake);
+}
+
+void parcel_refuse(const struct parcel *parcel) { give_up(parcel->stake, sync_me, cell_at(parcel->index)); }
+
 void parcel_drop(const struct parcel *parcel) {
     uint32_t tid;
     struct cell *stake = stake_of_parcel(parcel, &tid);
     if (stake && sync_enter() == 0) give_up(parcel->stake, tid, cell_at(parcel->index));
+}
+
+void parcel_drop_posted(const struct parcel *parcel, uint32_t queue) {
+    uint32_t tid;
+    if (stake_of_parcel(parcel, &tid) && tid == (TID_QUEUE | queue)) parcel_drop(parcel);
 }
 
 int holding_name(uint32_t index, uint32_t serial) {
@@ -270,7 +292,8 @@ int holdings_fork(uint32_t slot) {
     int error = 0;
     for (struct holding *h = holdings_of_process; h; h = h->next) h->for_fork = CELL_NONE; /* (of the last fork) */
     for (struct holding *h = holdings_of_process; h && !error; h = h->next)
-        if (h->stake) error = add(h->index, h->serial, slot + 1, 0, &h->for_fork);
+        if (h->stake && !(error = add(h->index, h->serial, slot + 1, 0, &h->for_fork)))
+            word_poke(&cell_at(h->for_fork)->word, word_peek(&cell_at(h->stake)->word)); /* (closed is closed) */
     if (error) holdings_not_forked();
     return error;
 }

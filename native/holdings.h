@@ -53,8 +53,15 @@ int parcel_make(uint32_t index, uint32_t serial, struct parcel *out);
 bool parcel_post(const struct parcel *parcel, uint32_t queue);
 /* It becomes ours. A second time: one more of the object, if it still lives. -ENOENT: it is gone. */
 int parcel_receive(const struct parcel *parcel, struct holding *out);
+/* The same in two steps, for who must not allocate in between: it is in our name (false: it is gone), then a holding. */
+bool parcel_claim(const struct parcel *parcel);
+void parcel_claimed(const struct parcel *parcel, struct holding *out);
+void parcel_refuse(const struct parcel *parcel); /* (claimed, but not wanted) */
 /* It was not sent, or nobody will receive it. */
 void parcel_drop(const struct parcel *parcel);
+
+/* The same, if it lies in that queue. */
+void parcel_drop_posted(const struct parcel *parcel, uint32_t queue);
 
 /* A stake that holds the object as long as it has a name. */
 int holding_name(uint32_t index, uint32_t serial);

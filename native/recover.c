@@ -6,6 +6,7 @@
 #include "holdings.h"
 #include "mutex.h"
 #include "proc.h"
+#include "queue.h"
 #include "semaphore.h"
 #include "shares.h"
 
@@ -95,6 +96,15 @@ static void free_stake(struct cell *stake, uint32_t state, const struct dead *de
     }
 }
 
+static void free_queue(struct cell *cell, const struct dead *dead) {
+    struct queue *queue = queue_map(cell);
+    if (!queue) return;
+    free_and_wake((struct mutex){&queue->putting, cell_index(cell) | KEY_PART(PART_PUTTING)}, dead);
+    free_and_wake((struct mutex){&queue->getting, cell_index(cell) | KEY_PART(PART_GETTING)}, dead);
+    if (queue->flags & QUEUE_REDELIVERS) word_publish(&queue->look, 1);
+    queue_unmap(queue, cell);
+}
+
 static void recover_cell(struct cell *cell, const struct dead *dead) {
     uint32_t state = word_read(&cell->state), kind = state & 0xff;
     if (kind > CELL_CLAIMED && kind != CELL_STAKE && cell_is_private(cell, dead->owner)) {
@@ -122,8 +132,11 @@ static void recover_cell(struct cell *cell, const struct dead *dead) {
         free_and_wake(guard_of(cell), dead);
         holdings_recover_object(cell, dead->owner);
         break;
-    case CELL_BLOCK:
     case CELL_QUEUE:
+        free_queue(cell, dead);
+        holdings_recover_object(cell, dead->owner);
+        break;
+    case CELL_BLOCK:
         holdings_recover_object(cell, dead->owner);
         break;
     default:
@@ -138,6 +151,7 @@ static void pass_on(uint32_t key, enum wait_state told) {
     struct cell *cell = cell_at(KEY_CELL(key));
     enum cell_kind kind = cell_kind(cell);
     if (key & KEY_GUARD) waits_wake(&cell->tid, key);
+    else if (kind == CELL_QUEUE) waits_tell(key, 1, told);
     else if (told == WAIT_WOKEN && (kind == CELL_LOCK || kind == CELL_RLOCK || kind == CELL_SEMAPHORE))
         waits_wake(&cell->word, key);
     else if (told == WAIT_PASSED && kind == CELL_CONDITION) waits_tell(key, 1, WAIT_PASSED);
@@ -175,6 +189,9 @@ static void nudge(struct wait *wait) {
         return;
     }
     switch (cell_kind(cell)) {
+    case CELL_QUEUE: /* (to look once more costs less than to find out) */
+        wait_tell_seen(wait, state, WAIT_WOKEN);
+        break;
     case CELL_LOCK:
     case CELL_RLOCK:
         if (!(word_or(&cell->word, WAITERS) & HOLDER)) waits_wake(&cell->word, key);
@@ -248,10 +265,27 @@ static bool look_at_stakes(struct cell *cell) {
     return found;
 }
 
+static bool look_at_holders(struct cell *cell) {
+    bool found = false;
+    for (uint32_t stake = word_read(&cell->link); stake; stake = word_read(&cell_at(stake)->link))
+        found |= look_at(word_read(&cell_at(stake)->tid));
+    return found;
+}
+
+static uint32_t holder_in_queue(struct cell *cell, uint32_t key) {
+    struct queue *queue = queue_map(cell);
+    if (!queue) return 0;
+    bool gets = (key & ~KEY_CELL(key)) == KEY_PART(PART_GETTING) || (key & ~KEY_CELL(key)) == KEY_PART(PART_SPACE);
+    uint32_t holder = word_read(gets ? &queue->getting : &queue->putting) & HOLDER; /* (whom it waits for, in the end) */
+    queue_unmap(queue, cell);
+    return holder;
+}
+
 /* Of a lock, or of a guard. */
 static uint32_t holder_of(uint32_t key) {
     struct cell *cell = cell_at(KEY_CELL(key));
     enum cell_kind kind = cell_kind(cell);
+    if (kind == CELL_QUEUE) return holder_in_queue(cell, key);
     if (kind == CELL_SHARES || kind == CELL_MAP || kind == CELL_LIST) return word_read(&cell->tid) & HOLDER;
     return kind == CELL_LOCK || kind == CELL_RLOCK ? word_read(&cell->word) & HOLDER : 0;
 }
@@ -261,6 +295,7 @@ bool recover_look(uint32_t key) {
     bool found = look_at_told(key);
     found |= look_at(holder_of(key));
     if (cell_kind(cell) == CELL_SHARES || cell_kind(cell) == CELL_BARRIER) found |= look_at_stakes(cell);
+    if (cell_kind(cell) == CELL_QUEUE) found |= look_at_holders(cell);
     return found;
 }
 

@@ -130,6 +130,36 @@ PyObject *block_received(PyTypeObject *type, const struct parcel *parcel) {
     return NULL;
 }
 
+static PyObject *mapped(BlockObject *self, int error) {
+    if (!error && map_block(self) == 0) return (PyObject *)self;
+    Py_DECREF(self);
+    return error == -ENOENT ? raise_gone() : error ? raise_sync(error) : NULL;
+}
+
+PyObject *block_claimed(const struct parcel *parcel) {
+    BlockObject *self = parcel->stake ? (BlockObject *)new_block(block_type) : NULL;
+    if (!self) {
+        if (parcel->stake) parcel_refuse(parcel);
+        return parcel->stake ? NULL : raise_gone();
+    }
+    parcel_claimed(parcel, &self->holding);
+    return mapped(self, 0);
+}
+
+PyObject *block_added(const struct parcel *parcel) {
+    BlockObject *self = (BlockObject *)new_block(block_type);
+    return self ? mapped(self, holding_add(parcel->index, parcel->serial, &self->holding)) : NULL;
+}
+
+void *block_bytes(PyObject *self, uint64_t *size) {
+    *size = ((BlockObject *)self)->size;
+    return ((BlockObject *)self)->map;
+}
+
+int block_send(PyObject *self, struct parcel *out) {
+    return parcel_make(((BlockObject *)self)->holding.index, ((BlockObject *)self)->holding.serial, out);
+}
+
 static PyObject *parcel(PyObject *self, PyObject *unused) {
     BlockObject *block = (BlockObject *)self;
     (void)unused;

@@ -23,7 +23,8 @@ static int add_constants(PyObject *module) {
         {"LOCK", CELL_LOCK},           {"RLOCK", CELL_RLOCK},             {"SEMAPHORE", CELL_SEMAPHORE},
         {"SHARES", CELL_SHARES},       {"EVENT", CELL_EVENT},             {"CONDITION", CELL_CONDITION},
         {"BARRIER", CELL_BARRIER},     {"RAISES", CELL_RAISES},           {"BOUNDED", CELL_BOUNDED},
-        {"COMMON", CELL_COMMON},       {"NAMED", CELL_NAMED},
+        {"REDELIVERS", QUEUE_REDELIVERS}, {"PART_ITEMS", PART_ITEMS},   {"PART_SPACE", PART_SPACE},
+        {"PART_DONE", PART_DONE},      {"COMMON", CELL_COMMON},       {"NAMED", CELL_NAMED},
         {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)
@@ -40,7 +41,7 @@ static int add_constants(PyObject *module) {
 
 static int add_types(PyObject *module) {
     PyType_Spec *const specs[] = {&lock_spec,  &rlock_spec,     &semaphore_spec, &shares_spec,
-                                  &event_spec, &condition_spec, &barrier_spec};
+                                  &event_spec, &condition_spec, &barrier_spec,   &queue_spec};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
         int error = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;
@@ -53,7 +54,7 @@ static int add_types(PyObject *module) {
 static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
-                                   zygote_functions, cell_functions, block_functions};
+                                   zygote_functions, cell_functions, block_functions, queue_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);

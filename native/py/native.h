@@ -79,7 +79,30 @@ int receive_from_py(const struct parcel *parcel, enum cell_kind kind, struct hol
 PyObject *raise_gone(void);
 PyObject *block_of(PyTypeObject *type, const void *bytes, uint64_t size, uint32_t flags);
 PyObject *block_received(PyTypeObject *type, const struct parcel *parcel);
+/* A block whose parcel was claimed; one more of a block whose parcel stays where it is. */
+PyObject *block_claimed(const struct parcel *parcel);
+PyObject *block_added(const struct parcel *parcel);
+void *block_bytes(PyObject *self, uint64_t *size);
+int block_send(PyObject *self, struct parcel *out);
 extern PyTypeObject *block_type;
+extern PyType_Spec queue_spec;
+extern PyMethodDef queue_functions[];
+
+/* A message in Python: encoded before it is put, decoded after it was got (codec.c). */
+#include "../queue.h"
+
+struct outgoing {
+    struct message message;
+    PyObject *body, *blocks; /* what `message` refers to */
+    struct parcel *parcels;
+};
+/* Write `object` down. 0, or -1 with an exception set: nothing is left of it. */
+int message_encode(PyObject *object, struct outgoing *out);
+/* Forget it; its parcels, too, if it was not put. */
+void message_forget(struct outgoing *out, bool put);
+/* The object; `keep`: the parcels stay the queue's. The `taken` is used up. */
+PyObject *message_decode(struct taken *taken, bool keep);
+
 extern PyType_Spec block_spec;
 extern PyMethodDef block_functions[];
 

@@ -7,6 +7,7 @@
     ├── UnpicklableError   (PicklingError, TypeError)  target or argument cannot be sent to the child
     ├── StartMethodError   (ValueError)       no such start method
     ├── FamilyError        (RuntimeError)     an object of another family of processes
+    ├── Closed             (queue.Empty)      a queue is empty, and nobody is left who could put something
     ├── OwnerDied                             a lock's holder died, and what it left is not put right
     └── InternalError      (AssertionError)   a bug of ours: please report it
 
@@ -21,11 +22,13 @@ from __future__ import annotations
 import pickle
 import time
 from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, TimeoutError
+from queue import Empty
 from typing import Any
 
 __all__ = [
     "AuthenticationError",
     "BufferTooShort",
+    "Closed",
     "ClosedError",
     "FamilyError",
     "InternalError",
@@ -87,6 +90,10 @@ class UnpicklableError(ProcessionError, pickle.PicklingError, TypeError):
 
 class FamilyError(ProcessionError, RuntimeError):
     """The object was made in another family of processes, with which this one shares no memory."""
+
+
+class Closed(ProcessionError, Empty):
+    """The queue is empty and closed: nobody is left who could put something."""
 
 
 class _Death(Exception):

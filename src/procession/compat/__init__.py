@@ -64,6 +64,7 @@ def install() -> None:
         _replace(multiprocessing, name, getattr(default, name))
     _replace_forkserver()
     _replace_synchronize()
+    _replace_queues()
     if chosen is not None and default.get_start_method(allow_none=True) is None:
         default.set_start_method(chosen)
 
@@ -88,6 +89,16 @@ def _replace_synchronize() -> None:
     else:
         for thing in synchronize.NAMES:
             _replace(theirs, thing, getattr(synchronize, thing))
+
+
+def _replace_queues() -> None:
+    """The classes of `multiprocessing.queues`, for those who derive from them: `concurrent.futures` does, when it is imported."""
+    from multiprocessing import queues as theirs
+
+    from procession.share import queues as ours
+
+    for name in ("Queue", "JoinableQueue", "SimpleQueue"):
+        _replace(theirs, name, getattr(ours, name))
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:

@@ -8,7 +8,7 @@ __all__ = ["MAKES", "Makers"]
 
 #: Names of `multiprocessing` that are ours.
 MAKES = (
-    "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier", "Queue", "JoinableQueue",
+    "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier", "Queue", "JoinableQueue", "SimpleQueue",
 )  # fmt: skip
 
 
@@ -63,28 +63,20 @@ class Makers:
 
         return Barrier(parties, action, timeout, ctx=self)
 
-    def Queue(self, maxsize: int = 0) -> Any:
-        """A queue of the standard library's."""
-        from multiprocessing.queues import Queue
+    def Queue(self, maxsize: int = 0, *, redeliver: bool = False) -> Any:
+        """Messages between processes; see `procession.share.queues`."""
+        from procession.share.queues import Queue
 
-        return Queue(maxsize, ctx=_QueueContext(self))
+        return Queue(maxsize, ctx=self, redeliver=redeliver)
 
-    def JoinableQueue(self, maxsize: int = 0) -> Any:
-        """A queue of the standard library's, with `task_done` and `join`."""
-        from multiprocessing.queues import JoinableQueue
+    def JoinableQueue(self, maxsize: int = 0, *, redeliver: bool = False) -> Any:
+        """A queue with `task_done` and `join`; see `procession.share.queues`."""
+        from procession.share.queues import JoinableQueue
 
-        return JoinableQueue(maxsize, ctx=_QueueContext(self))
+        return JoinableQueue(maxsize, ctx=self, redeliver=redeliver)
 
+    def SimpleQueue(self) -> Any:
+        """A queue with little more than `put` and `get`; see `procession.share.queues`."""
+        from procession.share.queues import SimpleQueue
 
-class _QueueContext:
-    """For the standard library's queues, in which whoever puts takes a permit, and whoever gets gives it back: those of a
-    dead producer stand for messages that are still there."""
-
-    def __init__(self, context: Any) -> None:
-        self._context = context
-
-    def BoundedSemaphore(self, value: int) -> Any:
-        return self._context.BoundedSemaphore(value, robust=False)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._context, name)
+        return SimpleQueue(ctx=self)

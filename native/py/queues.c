@@ -1,0 +1,411 @@
+/* Queue, of which JoinableQueue and SimpleQueue are made: handles of a queue in the commons. */
+#include "native.h"
+
+#include "../queue.h"
+
+typedef struct {
+    PyObject_HEAD
+    struct queue_view view;
+    PyObject *weak;
+    bool closed, used; /* by this handle: no more use of it; it has put something */
+} QueueObject;
+
+static PyObject *raise_named(const char *module, const char *name) {
+    PyObject *home = PyImport_ImportModule(module), *type = home ? PyObject_GetAttrString(home, name) : NULL;
+    if (type) PyErr_SetNone(type);
+    Py_XDECREF(type);
+    Py_XDECREF(home);
+    return NULL;
+}
+
+/* What an operation of queue.h answered, as an exception. Returns NULL. */
+static PyObject *raise_queue(int error, bool put) {
+    if (error == -ETIMEDOUT || error == -EAGAIN || error == -EBUSY) return raise_named("queue", put ? "Full" : "Empty");
+    if (error == -EPIPE) return raise_named("procession.errors", "Closed");
+    if (error == -ENOMEM) return PyErr_Format(PyExc_MemoryError, "no shared memory for a message"), NULL;
+    return raise_sync(error);
+}
+
+/* The queue behind a handle, or NULL with an exception set. */
+static struct queue_view *view_of(PyObject *self) {
+    QueueObject *queue = (QueueObject *)self;
+    if (queue->view.queue && holding_cell(&queue->view.holding)) return &queue->view;
+    raise_ours("FamilyError", "this queue belongs to another family of processes, or its family is gone");
+    return NULL;
+}
+
+static struct queue_view *open_view(PyObject *self) {
+    if (!((QueueObject *)self)->closed) return view_of(self);
+    PyErr_Format(PyExc_ValueError, "Queue %R is closed", self);
+    return NULL;
+}
+
+/* --- making and sending --- */
+
+static PyObject *wrap(PyTypeObject *type, int error, struct queue_view *view, PyObject *self) {
+    (void)type;
+    if (!error && view->queue) return self;
+    Py_DECREF(self);
+    return error == -ENOENT ? raise_gone() : raise_queue(error, true);
+}
+
+static PyObject *make(PyObject *module, PyObject *args) {
+    PyTypeObject *type;
+    unsigned maxsize, flags;
+    (void)module;
+    if (!PyArg_ParseTuple(args, "O!II", &PyType_Type, &type, &maxsize, &flags)) return NULL;
+    QueueObject *self = (QueueObject *)type->tp_alloc(type, 0);
+    return self ? wrap(type, queue_make(maxsize, flags, &self->view), &self->view, (PyObject *)self) : NULL;
+}
+
+/* _configure(maxsize, flags): before anybody uses it. */
+static PyObject *configure(PyObject *self, PyObject *args) {
+    struct queue_view *view = view_of(self);
+    unsigned maxsize, flags;
+    if (!view || !PyArg_ParseTuple(args, "II", &maxsize, &flags)) return NULL;
+    view->queue->maxsize = maxsize;
+    view->queue->flags = flags;
+    Py_RETURN_NONE;
+}
+
+static PyObject *receive(PyObject *module, PyObject *args) {
+    PyTypeObject *type;
+    struct parcel parcel;
+    (void)module;
+    if (parcel_from_py(args, &type, &parcel) < 0) return NULL;
+    QueueObject *self = (QueueObject *)type->tp_alloc(type, 0);
+    if (!self) return NULL;
+    if (receive_from_py(&parcel, CELL_QUEUE, &self->view.holding) == 0)
+        return wrap(type, queue_open(&self->view), &self->view, (PyObject *)self);
+    Py_DECREF(self);
+    return NULL;
+}
+
+static PyObject *parcel(PyObject *self, PyObject *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? parcel_to_py(view->holding.index, view->holding.serial) : NULL;
+}
+
+static void dealloc(PyObject *object) {
+    QueueObject *self = (QueueObject *)object;
+    PyTypeObject *type = Py_TYPE(object);
+    PyObject_GC_UnTrack(object);
+    if (self->weak) PyObject_ClearWeakRefs(object);
+    if (commons) queue_shut(&self->view);
+    type->tp_free(object);
+    Py_DECREF(type);
+}
+
+static int traverse(PyObject *self, visitproc visit, void *arg) {
+    Py_VISIT(Py_TYPE(self));
+    return 0;
+}
+
+/* --- putting --- */
+
+/* put(obj, block=True, timeout=None), and what has the same arguments less the first. */
+static int read_arguments(const char *name, PyObject *const *args, Py_ssize_t count, PyObject *names, PyObject **object,
+                          struct acquire *out) {
+    Py_ssize_t named = names ? PyTuple_GET_SIZE(names) : 0, first = 0;
+    *object = count > 0 ? args[0] : NULL;
+    for (Py_ssize_t i = 0; i < named && !*object; i++)
+        if (PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(names, i), "obj") == 0) *object = args[count + i], first = i + 1;
+    if (!*object) return PyErr_Format(PyExc_TypeError, "%s() missing 1 required positional argument: 'obj'", name), -1;
+    if (count == 0 && first == 1 && named == 1) {
+        *out = (struct acquire){true, PN_FOREVER};
+        return 0;
+    }
+    if (count == 0) return PyErr_Format(PyExc_TypeError, "%s(): give obj first", name), -1;
+    return acquire_from_py(name, args + 1, count - 1, names, out);
+}
+
+static int put_messages(struct queue_view *view, const struct message *messages, uint32_t count, uint32_t *done,
+                        const struct acquire *how) {
+    int r = queue_try_put(view, messages, count, done);
+    if (r == -EBUSY || (r == -EAGAIN && how->block)) {
+        if (how->block) WAITING(r, queue_put(view, messages, count, done, how->deadline));
+        else WAITING(r, queue_put_now(view, messages, count, done));
+    }
+    return r;
+}
+
+/* The exception that is set is for the hook of a class that has one (`_on_queue_feeder_error`), and else for the caller. */
+static PyObject *failed(PyObject *self, PyObject *object) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
+    PyErr_NormalizeException(&type, &value, &trace);
+    if (trace) PyException_SetTraceback(value, trace);
+    PyObject *answer = PyObject_CallMethod(self, "_failed", "OO", value, object);
+    if (answer && PyObject_IsTrue(answer) == 1) {
+        Py_XDECREF(type);
+        Py_XDECREF(value);
+        Py_XDECREF(trace);
+        return answer;
+    }
+    if (answer) PyErr_Restore(type, value, trace);
+    Py_XDECREF(answer);
+    return NULL;
+}
+
+static PyObject *put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *object;
+    struct acquire how;
+    struct outgoing out;
+    uint32_t done = 0;
+    if (read_arguments("put", args, count, names, &object, &how) < 0) return NULL;
+    struct queue_view *view = open_view(self);
+    if (!view) return NULL;
+    if (message_encode(object, &out) < 0) {
+        PyObject *answer = failed(self, object);
+        Py_XDECREF(answer);
+        return answer ? Py_NewRef(Py_None) : NULL;
+    }
+    int r = put_messages(view, &out.message, 1, &done, &how);
+    message_forget(&out, done);
+    ((QueueObject *)self)->used = true;
+    if (r == 0) Py_RETURN_NONE;
+    return raise_queue(r, true);
+}
+
+/* _put_many(sequence, block, timeout): how many were put. */
+static PyObject *put_many(PyObject *self, PyObject *args) {
+    PyObject *things, *how_py[2];
+    struct acquire how;
+    struct queue_view *view = open_view(self);
+    if (!view || !PyArg_ParseTuple(args, "O!OO", &PyList_Type, &things, &how_py[0], &how_py[1])) return NULL;
+    if (acquire_from_py("put_many", how_py, 2, NULL, &how) < 0) return NULL;
+    Py_ssize_t count = PyList_GET_SIZE(things), encoded = 0;
+    struct outgoing *out = PyMem_Calloc((size_t)count + 1, sizeof *out);
+    struct message *messages = PyMem_Calloc((size_t)count + 1, sizeof *messages);
+    uint32_t done = 0;
+    int r = out && messages ? 0 : (PyErr_NoMemory(), -1);
+    for (; r == 0 && encoded < count; encoded++) {
+        r = message_encode(PyList_GET_ITEM(things, encoded), &out[encoded]);
+        if (r < 0) break;
+        messages[encoded] = out[encoded].message;
+    }
+    bool written = r == 0;
+    if (written) r = put_messages(view, messages, (uint32_t)count, &done, &how);
+    for (Py_ssize_t i = 0; i < encoded; i++) message_forget(&out[i], i < done);
+    PyMem_Free(out);
+    PyMem_Free(messages);
+    ((QueueObject *)self)->used = true;
+    if (!written || r == -EINTR) return NULL;
+    if (r && r != -EAGAIN && r != -ETIMEDOUT && r != -EBUSY) return raise_queue(r, true);
+    return PyLong_FromUnsignedLong(done);
+}
+
+/* --- getting --- */
+
+/* What was got, as an object; a message that cannot be read is used up. */
+static PyObject *received(struct queue_view *view, struct taken *taken) {
+    bool redelivers = view->queue->flags & QUEUE_REDELIVERS;
+    if (!redelivers) return message_decode(taken, false);
+    struct taken place = {.segment = taken->segment, .position = taken->position, .parcel_count = taken->parcel_count};
+    struct parcel *parcels = place.parcel_count ? PyMem_Malloc(place.parcel_count * sizeof *parcels) : NULL;
+    if (parcels) memcpy(parcels, taken->parcels, place.parcel_count * sizeof *parcels);
+    else place.parcel_count = 0; /* (they go with the segment) */
+    place.parcels = parcels;
+    PyObject *object = message_decode(taken, true);
+    queue_settle(view, &place, !object && PyErr_ExceptionMatches(PyExc_KeyboardInterrupt));
+    PyMem_Free(parcels);
+    return object;
+}
+
+static int get_message(struct queue_view *view, struct taken *taken, const struct acquire *how) {
+    int r = queue_try_get(view, taken);
+    if (r == -EBUSY && !how->block) WAITING(r, queue_get_now(view, taken));
+    else if ((r == -EAGAIN || r == -EBUSY) && how->block) WAITING(r, queue_get(view, taken, how->deadline));
+    return r == -EAGAIN && queue_finished(view) ? -EPIPE : r;
+}
+
+static PyObject *get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct acquire how;
+    struct taken taken;
+    struct queue_view *view = open_view(self);
+    if (!view || acquire_from_py("get", args, count, names, &how) < 0) return NULL;
+    int r = get_message(view, &taken, &how);
+    return r ? raise_queue(r, false) : received(view, &taken);
+}
+
+/* _get_more(most): a list of what is there. */
+static PyObject *get_more(PyObject *self, PyObject *arg) {
+    struct queue_view *view = open_view(self);
+    Py_ssize_t most = PyLong_AsSsize_t(arg);
+    if (!view || (most == -1 && PyErr_Occurred())) return NULL;
+    PyObject *list = PyList_New(0);
+    struct acquire how = {false, 0};
+    struct taken taken;
+    int r = 0;
+    while (list && PyList_GET_SIZE(list) < most && (r = get_message(view, &taken, &how)) == 0) {
+        PyObject *object = received(view, &taken);
+        if (!object || PyList_Append(list, object) < 0) Py_CLEAR(list);
+        Py_XDECREF(object);
+    }
+    if (list && r && r != -EAGAIN && r != -EBUSY && r != -EPIPE) {
+        Py_CLEAR(list);
+        return raise_queue(r, false);
+    }
+    return list;
+}
+
+/* --- figures --- */
+
+static PyObject *qsize(PyObject *self, PyObject *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? PyLong_FromUnsignedLong(queue_size(view)) : NULL;
+}
+
+static PyObject *empty(PyObject *self, PyObject *unused) {
+    QueueObject *queue = (QueueObject *)self;
+    (void)unused;
+    if (queue->closed && queue->used) return PyErr_Format(PyExc_OSError, "Queue %R is closed", self);
+    struct queue_view *view = view_of(self);
+    return view ? PyBool_FromLong(!queue_readable(view)) : NULL;
+}
+
+static PyObject *full(PyObject *self, PyObject *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? PyBool_FromLong(queue_full(view)) : NULL;
+}
+
+static PyObject *get_maxsize(PyObject *self, void *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? PyLong_FromUnsignedLong(view->queue->maxsize) : NULL;
+}
+
+static PyObject *get_closed(PyObject *self, void *unused) {
+    (void)unused;
+    return PyBool_FromLong(((QueueObject *)self)->closed);
+}
+
+static PyObject *get_finished(PyObject *self, void *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? PyBool_FromLong(queue_finished(view)) : NULL;
+}
+
+static PyObject *get_place(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromUnsignedLong(((QueueObject *)self)->view.holding.index);
+}
+
+static PyObject *get_redelivers(PyObject *self, void *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? PyBool_FromLong(view->queue->flags & QUEUE_REDELIVERS) : NULL;
+}
+
+static PyObject *close_(PyObject *self, PyObject *unused) {
+    QueueObject *queue = (QueueObject *)self;
+    (void)unused;
+    if (!queue->closed && queue->view.queue && holding_cell(&queue->view.holding)) queue_close(&queue->view);
+    queue->closed = true;
+    Py_RETURN_NONE;
+}
+
+/* --- tasks --- */
+
+static PyObject *task_done(PyObject *self, PyObject *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    if (!view) return NULL;
+    if (queue_task_done(view) == 0) Py_RETURN_NONE;
+    PyErr_SetString(PyExc_ValueError, "task_done() called too many times");
+    return NULL;
+}
+
+static PyObject *join(PyObject *self, PyObject *timeout) {
+    struct queue_view *view = view_of(self);
+    int64_t deadline;
+    int r;
+    if (!view || deadline_from_py(timeout, &deadline) < 0) return NULL;
+    WAITING(r, queue_join(view, deadline));
+    if (r == 0 || r == -ETIMEDOUT) return PyBool_FromLong(r == 0);
+    return raise_sync(r);
+}
+
+static PyObject *all_done(PyObject *self, PyObject *unused) {
+    struct queue_view *view = view_of(self);
+    (void)unused;
+    return view ? PyBool_FromLong(queue_all_done(view)) : NULL;
+}
+
+/* --- waits of tasks, and of several things at once --- */
+
+static PyObject *await_(PyObject *self, PyObject *args) {
+    struct queue_view *view = view_of(self);
+    unsigned channel;
+    int part;
+    struct wait *wait;
+    if (!view || !PyArg_ParseTuple(args, "iI", &part, &channel)) return NULL;
+    int r = queue_await(view, (enum queue_part)part, channel, &wait);
+    return wait_to_py(r, wait);
+}
+
+static PyObject *announce(PyObject *self, PyObject *part) {
+    struct queue_view *view = view_of(self);
+    int number = PyLong_AsLong(part);
+    if (!view || (number == -1 && PyErr_Occurred())) return NULL;
+    queue_announce(view, (enum queue_part)number);
+    Py_RETURN_NONE;
+}
+
+static PyObject *give_up(PyObject *self, PyObject *args) {
+    struct queue_view *view = view_of(self);
+    PyObject *index;
+    int part;
+    if (!view || !PyArg_ParseTuple(args, "iO", &part, &index)) return NULL;
+    struct wait *wait = wait_from_py(index);
+    if (!wait) return NULL;
+    queue_give_up(view, (enum queue_part)part, wait);
+    Py_RETURN_NONE;
+}
+
+PyMethodDef queue_functions[] = {
+    {"queue_make", make, METH_VARARGS, "queue_make(type, maxsize, flags): a new queue."},
+    {"queue_receive", receive, METH_VARARGS, "queue_receive(type, family, index, serial, stake, ticket): of a parcel."},
+    {0},
+};
+
+#define FAST(function) (PyCFunction)(void (*)(void))(function)
+static PyMethodDef methods[] = {
+    {"put", FAST(put), METH_FASTCALL | METH_KEYWORDS, "put(obj, block=True, timeout=None)\n--\n\nPut it into the queue."},
+    {"get", FAST(get), METH_FASTCALL | METH_KEYWORDS, "get(block=True, timeout=None)\n--\n\nThe next message."},
+    {"qsize", qsize, METH_NOARGS, "How many messages there are at this moment."},
+    {"empty", empty, METH_NOARGS, "Whether there is no message at this moment."},
+    {"full", full, METH_NOARGS, "Whether there are `maxsize` messages at this moment."},
+    {"_configure", configure, METH_VARARGS, "_configure(maxsize, flags): before anybody uses it."},
+    {"_put_many", put_many, METH_VARARGS, NULL},
+    {"_get_more", get_more, METH_O, NULL},
+    {"_close", close_, METH_NOARGS, NULL},
+    {"_task_done", task_done, METH_NOARGS, NULL},
+    {"_join", join, METH_O, NULL},
+    {"_all_done", all_done, METH_NOARGS, NULL},
+    {"_await", await_, METH_VARARGS, "_await(part, channel): a task's wait."},
+    {"_announce", announce, METH_O, "After wait_again, before another look."},
+    {"_give_up", give_up, METH_VARARGS, "_give_up(part, wait): the end of a wait."},
+    {"parcel", parcel, METH_NOARGS, "parcel(): (family, index, serial, stake, ticket), to be received once in another process."},
+    {0},
+};
+
+static PyGetSetDef getters[] = {
+    {"_maxsize", get_maxsize, NULL, NULL, NULL},
+    {"_closed", get_closed, NULL, NULL, NULL},
+    {"_finished", get_finished, NULL, NULL, NULL},
+    {"_redelivers", get_redelivers, NULL, NULL, NULL},
+    {"_place", get_place, NULL, NULL, NULL},
+    {0},
+};
+
+static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(QueueObject, weak), READONLY, NULL}, {0}};
+
+static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc}, {Py_tp_traverse, traverse}, {Py_tp_methods, methods},
+                              {Py_tp_getset, getters},  {Py_tp_members, members},   {0}};
+
+PyType_Spec queue_spec = {"procession._native.Queue", sizeof(QueueObject), 0,
+                          Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC, slots};

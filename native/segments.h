@@ -1,0 +1,37 @@
+/* The chain of segments below a queue: entries written, read, and put in order after a death. All wants the lock of its side. */
+#ifndef PROCESSION_SEGMENTS_H
+#define PROCESSION_SEGMENTS_H
+
+#include "queue.h"
+
+/* A segment of the queue, mapped. It stays so until the next call with another offset. */
+struct segment *segment_at(uint64_t offset);
+/* The first segment of a new queue. */
+int segments_begin(struct queue_view *view);
+/* Write an entry. -ENOMEM: there is no room for another segment. */
+int segments_write(struct queue_view *view, const struct message *message);
+/* The next entry: its head (0: there is none), its place. Segments that are read to their end are retired on the way. */
+uint64_t segments_next(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset);
+/* It is taken: by one store. */
+void segments_take(struct segment *segment, uint64_t head);
+/* With QUEUE_REDELIVERS it is noted first who has it. */
+void segments_hold(struct segment *segment, uint32_t position, uint64_t head);
+/* The first entry that was in dead hands, or given back: its head, or 0. */
+uint64_t segments_returned(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset);
+/* Who had that lock is dead: put its side in order. */
+void segments_mend_back(struct queue_view *view);
+void segments_mend_front(struct queue_view *view);
+
+static inline word64 *entry_at(struct segment *segment, uint32_t position) {
+    return (word64 *)((char *)segment + position);
+}
+static inline uint32_t entry_size(uint64_t head) { return (uint32_t)(head & 0xfffff); }
+static inline uint32_t entry_parcels(uint64_t head) { return (uint32_t)(head >> 28 & 0xfff); }
+static inline uint32_t entry_length(uint64_t head) {
+    return 8 + entry_parcels(head) * (uint32_t)sizeof(struct parcel) + (entry_size(head) + 7) / 8 * 8;
+}
+static inline struct parcel *entry_parcel(struct segment *segment, uint32_t position) {
+    return (struct parcel *)((char *)segment + position + 8);
+}
+
+#endif

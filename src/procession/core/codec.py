@@ -1,0 +1,82 @@
+"""How a message is written down that is not plain: pickle with `multiprocessing`'s reducers, and big buffers out of band.
+
+A buffer (pickle's protocol 5, PEP 574) of `BUFFER_LEAST` bytes or more goes into a block of the family's memory: one copy by
+the sender, none by the receiver, whose object keeps the block alive. What pickle cannot write, cloudpickle may: functions that
+have no name to be found by, and what `__main__` defines.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import io
+import pickle
+from collections.abc import Sequence
+from typing import Any
+
+from procession import _native
+from procession.core.stdlib import mp_reduction
+
+__all__ = ["BUFFER_LEAST", "dumps", "loads"]
+
+BUFFER_LEAST = 16384
+#: More of them than this stay in the pickle.
+_MOST_BUFFERS = 250
+
+_table: dict[Any, Any] = {}
+_table_of = (-1, -1)
+
+
+def _dispatch_table() -> dict[Any, Any]:
+    """All reducers that are registered, in one plain dict: C asks it without a call."""
+    global _table, _table_of
+    extra = mp_reduction.ForkingPickler._extra_reducers
+    sizes = (len(copyreg.dispatch_table), len(extra))
+    if sizes != _table_of:
+        _table, _table_of = {**copyreg.dispatch_table, **extra}, sizes
+    return _table
+
+
+def _pickle(obj: Any, pickler: Any) -> tuple[bytes, list[Any]]:
+    file = io.BytesIO()
+    blocks: list[Any] = []
+
+    def keep_in_band(buffer: pickle.PickleBuffer) -> bool:
+        try:
+            raw = buffer.raw()
+        except BufferError:  # not contiguous
+            return True
+        if raw.nbytes < BUFFER_LEAST or len(blocks) == _MOST_BUFFERS:
+            return True
+        blocks.append(_native.block_copy(_native.Block, raw, 0))
+        return False
+
+    made = pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=keep_in_band)
+    if pickler is pickle.Pickler:
+        made.dispatch_table = _dispatch_table()
+    made.dump(obj)
+    return file.getvalue(), blocks
+
+
+def dumps(obj: Any) -> tuple[bytes, list[Any]]:
+    """The pickle of `obj`, and the blocks with its big buffers. Raises what pickle raises, MemoryError for want of memory."""
+    try:
+        return _pickle(obj, pickle.Pickler)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        try:
+            return _by_value(obj)
+        except Exception:
+            raise error from None
+
+
+def _by_value(obj: Any) -> tuple[bytes, list[Any]]:
+    import cloudpickle
+
+    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
+        dispatch_table = {**cloudpickle.Pickler.dispatch_table, **mp_reduction.ForkingPickler._extra_reducers}
+
+    return _pickle(obj, Pickler)
+
+
+def loads(data: Any, blocks: Sequence[Any] | None) -> Any:
+    """Undo `dumps`. What is made of the blocks keeps them alive."""
+    return pickle.loads(data, buffers=blocks)

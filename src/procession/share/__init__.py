@@ -1,0 +1,1 @@
+"""Data between processes: queues, connections, values, arrays, named memory, dictionaries and lists, managers."""
