@@ -65,20 +65,35 @@ static int enter(struct queue_view *view, struct mutex lock, mender *mend, int64
 static void leave(struct mutex lock) { mutex_unlock(lock, false); }
 
 static word32 *word_of(struct queue_view *view, enum queue_part part) {
-    return part == PART_ITEMS ? &view->queue->items : part == PART_SPACE ? &view->queue->space : &view->queue->joins;
+    switch (part) {
+    case PART_ITEMS: return &view->queue->items;
+    case PART_SPACE: return &view->queue->space;
+    case PART_WATCH: return &view->queue->watches;
+    default: return &view->queue->joins;
+    }
 }
 static uint32_t key_of(struct queue_view *view, enum queue_part part) { return view->holding.index | KEY_PART(part); }
+
+static void wake_all(struct queue_view *view, enum queue_part part) {
+    word_fence();
+    word32 *word = word_of(view, part);
+    if (!(word_read(word) & WAITERS)) return;
+    word_and(word, ~WAITERS); /* (who waits on says so again) */
+    pn_step("all noted");
+    waits_tell(key_of(view, part), UINT32_MAX, WAIT_WOKEN);
+}
+
+static void tell_of_end(struct queue_view *view) {
+    wake_all(view, PART_ITEMS);
+    wake_all(view, PART_WATCH);
+}
 
 /* After something has changed: partner of `announce`. */
 static void wake(struct queue_view *view, enum queue_part part) {
     word_fence();
     word32 *word = word_of(view, part);
     if (word_read(word) & WAITERS) waits_wake(word, key_of(view, part));
-}
-
-static void wake_all(struct queue_view *view, enum queue_part part) {
-    word_fence();
-    if (word_read(word_of(view, part)) & WAITERS) waits_tell(key_of(view, part), UINT32_MAX, WAIT_WOKEN);
+    if (part == PART_ITEMS && (word_read(&view->queue->watches) & WAITERS)) wake_all(view, PART_WATCH);
 }
 
 void queue_announce(struct queue_view *view, enum queue_part part) {
@@ -126,7 +141,7 @@ bool queue_readable(struct queue_view *view) {
 /* --- waiting -------------------------------------------------------------------------------------------------------- */
 
 static bool is_worth(struct queue_view *view, enum queue_part part) {
-    if (part == PART_ITEMS) return queue_readable(view) || queue_finished(view);
+    if (part == PART_ITEMS || part == PART_WATCH) return queue_readable(view) || queue_finished(view);
     if (part == PART_SPACE) return !queue_full(view);
     return queue_all_done(view);
 }
@@ -160,7 +175,7 @@ static int wait_for(struct queue_view *view, enum queue_part part, int64_t deadl
 }
 
 void queue_give_up(struct queue_view *view, enum queue_part part, struct wait *wait) {
-    if (wait_end(wait) == WAIT_WOKEN) wake(view, part);
+    if (wait_end(wait) == WAIT_WOKEN && part != PART_WATCH) wake(view, part);
 }
 
 int queue_await(struct queue_view *view, enum queue_part part, uint32_t channel, struct wait **out) {
@@ -337,13 +352,13 @@ void queue_close(struct queue_view *view) {
     word_publish(&cell_at(view->holding.stake)->word, 1);
     word_add(&view->queue->closes, 1);
     pn_step("closed");
-    wake_all(view, PART_ITEMS);
+    tell_of_end(view);
 }
 
 void queue_left(struct queue_view *view) {
     if (word_read(&view->queue->closes) == 0) return;
     word_publish(&cell_at(view->holding.stake)->word, 1);
-    wake_all(view, PART_ITEMS);
+    tell_of_end(view);
 }
 
 static bool waits_for_ever(uint32_t owner, uint32_t key) {
@@ -371,6 +386,6 @@ bool queue_finished(struct queue_view *view) {
         if (may_put(view, cell_at(stake))) return false;
     if (queue_readable(view) || !word_read(&view->queue->closes)) return false;
     word_publish(&view->queue->closed, 1);
-    wake_all(view, PART_ITEMS);
+    tell_of_end(view);
     return true;
 }

@@ -18,7 +18,7 @@ enum queue_flag {
 };
 
 /* Parts of a queue that are waited for (KEY_PART). */
-enum queue_part { PART_PUTTING = 1, PART_GETTING = 2, PART_ITEMS = 3, PART_SPACE = 4, PART_DONE = 5 };
+enum queue_part { PART_PUTTING = 1, PART_GETTING = 2, PART_ITEMS = 3, PART_SPACE = 4, PART_DONE = 5, PART_WATCH = 6 };
 
 struct queue { /* at the object's offset; the groups are 64 bytes apart: who writes one does not disturb the other */
     uint32_t maxsize; /*   0  0: none */
@@ -41,7 +41,7 @@ struct queue { /* at the object's offset; the groups are 64 bytes apart: who wri
     word32 items; /* 192  bit 31, WAITERS: somebody waits for a message, */
     word32 space; /* 196  for space, */
     word32 joins; /* 200  for all tasks to be done */
-    char pad4[4];
+    word32 watches; /* 204  for a message that it will not take itself: it keeps nobody else from being woken */
     word64 spare; /* 208  offset of a segment full of zeros to be used next, 0 for none */
     char pad5[40];
 };

@@ -24,7 +24,8 @@ static int add_constants(PyObject *module) {
         {"SHARES", CELL_SHARES},       {"EVENT", CELL_EVENT},             {"CONDITION", CELL_CONDITION},
         {"BARRIER", CELL_BARRIER},     {"RAISES", CELL_RAISES},           {"BOUNDED", CELL_BOUNDED},
         {"REDELIVERS", QUEUE_REDELIVERS}, {"PART_ITEMS", PART_ITEMS},   {"PART_SPACE", PART_SPACE},
-        {"PART_DONE", PART_DONE},      {"COMMON", CELL_COMMON},       {"NAMED", CELL_NAMED},
+        {"PART_DONE", PART_DONE},      {"PART_WATCH", PART_WATCH},
+        {"COMMON", CELL_COMMON},       {"NAMED", CELL_NAMED},
         {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
     };
     for (size_t i = 0; i < sizeof constants / sizeof *constants; i++)

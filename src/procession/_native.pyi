@@ -41,6 +41,7 @@ REDELIVERS: int
 PART_ITEMS: int
 PART_SPACE: int
 PART_DONE: int
+PART_WATCH: int
 COMMON: int
 NAMED: int
 LESSON: int

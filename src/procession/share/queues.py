@@ -53,16 +53,16 @@ class _Messages(_native.Queue):
     # --- for procession.wait: a queue is done when there is something to get ---
 
     def _watch(self, channel: int) -> int:
-        return self._await(_native.PART_ITEMS, channel)
+        return self._await(_native.PART_WATCH, channel)
 
     def _is_ready(self, wait: int) -> bool:
         if self.empty() and not self._finished:
             _native.wait_again(wait)
-            self._announce(_native.PART_ITEMS)
+            self._announce(_native.PART_WATCH)
         return not self.empty() or self._finished
 
     def _unwatch(self, wait: int) -> None:
-        self._give_up(_native.PART_ITEMS, wait)
+        self._give_up(_native.PART_WATCH, wait)
 
     # --- ends, as the standard library's queues have them ---
 
