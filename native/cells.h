@@ -43,7 +43,7 @@ struct cell {
     word32 count; /* 12  by kind: depth of recursion; limit; parties; object of the stake */
     word64 since; /* 16  monotonic ns, to a tick: when it was taken */
     word32 flags; /* 24  low 8 bits: cell_flag; high 24: slot + 1 of its maker */
-    word32 link;  /* 28  by kind: the first stake, or the next; 0 in a free cell */
+    word32 link;  /* 28  by kind: the first stake, or the next */
 };
 _Static_assert(sizeof(struct cell) == 32, "the cell is part of a file format");
 

@@ -273,7 +273,10 @@ void parcel_drop_posted(const struct parcel *parcel, uint32_t queue) {
 
 int holding_name(uint32_t index, uint32_t serial) {
     uint32_t stake;
-    return add(index, serial, TID_NAME, 0, &stake);
+    int error = add(index, serial, sync_enter() ? 0 : sync_me, 0, &stake); /* (ours first: if we die in there) */
+    if (!error) word_publish(&cell_at(stake)->tid, TID_NAME);
+    pn_step("named");
+    return error;
 }
 
 void holding_unname(uint32_t index, uint32_t serial) {
@@ -290,6 +293,7 @@ void holding_unname(uint32_t index, uint32_t serial) {
 
 int holdings_fork(uint32_t slot) {
     int error = 0;
+    word_or(&commons_records()[slot].flags, RECORD_SYNC); /* it may leave something even if it is never born */
     for (struct holding *h = holdings_of_process; h; h = h->next) h->for_fork = CELL_NONE; /* (of the last fork) */
     for (struct holding *h = holdings_of_process; h && !error; h = h->next)
         if (h->stake && !(error = add(h->index, h->serial, slot + 1, 0, &h->for_fork)))
@@ -335,8 +339,12 @@ void holdings_recover_object(struct cell *cell, uint32_t owner) {
     }
 }
 
-void holdings_recover_claimed(struct cell *cell) {
-    if (sync_enter() < 0) return;
-    arena_disown(OWNER_OBJECT(cell_index(cell)));
-    free_stakes(cell);
+void holdings_recover_claimed(struct cell *cell, uint32_t owner) {
+    uint32_t index = cell_index(cell), stake = word_read(&cell->link);
+    arena_disown(OWNER_OBJECT(index));
+    if (!stake || stake >= COMMONS_CELL_COUNT) return;
+    uint32_t state = word_read(&cell_at(stake)->state); /* (`link` may be what was there before that was cleared) */
+    if ((state & 0xff) == CELL_STAKE && word_read(&cell_at(stake)->count) == index && word_read(&cell_at(stake)->tid) == owner)
+        word_swap(&cell_at(stake)->state, state, CELL_FREE);
+    pn_step("half made");
 }

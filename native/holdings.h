@@ -78,6 +78,6 @@ void holdings_recover_stake(struct cell *stake, uint32_t owner, uint32_t parent)
 /* The object of this cell may have to be taken apart, or to be so to the end. */
 void holdings_recover_object(struct cell *cell, uint32_t owner);
 /* It died while it made that cell. */
-void holdings_recover_claimed(struct cell *cell);
+void holdings_recover_claimed(struct cell *cell, uint32_t owner);
 
 #endif

@@ -114,7 +114,7 @@ static void recover_cell(struct cell *cell, const struct dead *dead) {
     switch ((enum cell_kind)kind) {
     case CELL_CLAIMED:
         if (state >> 8 != dead->owner || !still(dead)) break;
-        holdings_recover_claimed(cell);
+        holdings_recover_claimed(cell, dead->owner);
         word_swap(&cell->state, state, CELL_FREE);
         break;
     case CELL_LOCK:
