@@ -124,13 +124,21 @@ uint32_t queue_size(struct queue_view *view) {
 
 bool queue_full(struct queue_view *view) { return view->queue->maxsize && queue_size(view) >= view->queue->maxsize; }
 
+/* A hint, until `first` is seen to be the same afterwards: the segment may be retired, and be written to, while we look. */
+#if defined(__SANITIZE_THREAD__)
+__attribute__((no_sanitize_thread))
+#endif
+static uint64_t head_at(struct segment *segment, uint32_t position) {
+    return word_read(entry_at(segment, position)); /* (the look at `first` comes after it) */
+}
+
 bool queue_readable(struct queue_view *view) {
     for (int i = 0; i < 3; i++) { /* (a segment may be retired while we look) */
         uint64_t offset = word_read(&view->queue->first);
         struct segment *segment = segment_at(offset);
         uint32_t position = segment ? (uint32_t)word_read(&segment->front) : 0;
         if (position < SEGMENT_HEAD || position >= SEGMENT_SIZE) continue;
-        uint64_t head = word_read(entry_at(segment, position));
+        uint64_t head = head_at(segment, position);
         if (word_read(&view->queue->first) != offset) continue;
         if (head & ENTRY_END) return queue_size(view) > 0;
         return head || word_read(&view->queue->returned) || word_read(&view->queue->look);
@@ -252,7 +260,7 @@ static int copy_out(struct segment *segment, uint32_t position, uint64_t head, s
         return -ENOMEM;
     }
     if (parcels) memcpy(out->parcels, entry_parcel(segment, position), bytes);
-    memcpy(out->body, (char *)entry_parcel(segment, position) + bytes, out->size);
+    if (out->size) memcpy(out->body, (char *)entry_parcel(segment, position) + bytes, out->size);
     out->parcel_count = parcels;
     return 0;
 }

@@ -32,6 +32,11 @@ struct segment *segment_at(uint64_t offset) {
     return map;
 }
 
+/* Word by word: somebody may be looking whether there is anything (queue_readable). */
+static void clear(struct segment *segment, uint32_t from, uint32_t to) {
+    for (uint32_t at = from; at < to; at += 8) word_poke(entry_at(segment, at), 0);
+}
+
 static void prepare(struct segment *segment, uint32_t count) {
     word_poke(&segment->back, PLACE(count, SEGMENT_HEAD));
     word_poke(&segment->front, PLACE(count, SEGMENT_HEAD));
@@ -94,8 +99,9 @@ static int extend(struct queue_view *view, struct segment **segment, uint64_t *b
 
 static void fill(struct segment *segment, uint32_t position, const struct message *message) {
     char *body = (char *)segment + position + 8 + message->parcel_count * sizeof(struct parcel);
-    memcpy(entry_parcel(segment, position), message->parcels, message->parcel_count * sizeof(struct parcel));
-    memcpy(body, message->body, message->size);
+    if (message->parcel_count)
+        memcpy(entry_parcel(segment, position), message->parcels, message->parcel_count * sizeof(struct parcel));
+    if (message->size) memcpy(body, message->body, message->size);
     pn_step("entry filled");
 }
 
@@ -130,7 +136,7 @@ void segments_mend_back(struct queue_view *view) {
     if (head) word_publish(&segment->back, back = PLACE(COUNT(back) + 1, AT(back) + entry_length(head)));
     else drop_parcels(segment, AT(back), word_read(&view->queue->draft), view->holding.index); /* (if there are any: see draft) */
     pn_step("back mended");
-    memset((char *)segment + AT(back), 0, SEGMENT_SIZE - AT(back)); /* what it began to write */
+    clear(segment, AT(back), SEGMENT_SIZE); /* what it began to write */
 }
 
 /* --- reading ------------------------------------------------------------------------------------------------------- */
@@ -166,7 +172,7 @@ static void retire(struct queue_view *view, uint64_t offset, struct segment *seg
         arena_give(offset);
         return;
     }
-    memset((void *)segment, 0, AT(word_read(&segment->back)) + 8);
+    clear(segment, 0, AT(word_read(&segment->back)) + 8);
     pn_step("segment cleared");
     if (!word_swap64(&view->queue->spare, 0, offset)) arena_give(offset);
     pn_step("segment spared");
@@ -257,8 +263,7 @@ static bool find_returned(struct queue_view *view, struct segment *segment, uint
 
 /* Count what is to be had anew, after somebody died or gave back. */
 static void recount(struct queue_view *view) {
-    word_publish(&view->queue->look, 0); /* before we look: who dies later is looked for again */
-    word_fence();
+    word_and(&view->queue->look, 0); /* before we look: who dies later is looked for again */
     word_publish(&view->queue->returned, 0);
     visit_read(view, give_back);
     pn_step("returned counted");
