@@ -50,7 +50,7 @@ def _look(parent: Parent, size: int) -> float:
     parent.ask("give_array", megabytes=size)
     after = sum(memory(pid)["Private"] for pid in pids)
     parent.ask("release_arrays")
-    return (after - before) * 1024 / 1e6
+    return max(0, after - before) * 1024 / 1e6
 
 
 if __name__ == "__main__":
