@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from answer import Answer, Series
-from rivals import LIBRARIES, label
+from rivals import label, needs_compiler
 
 __all__ = [
     "BUSY", "Options", "Parent", "add_arguments", "built_limits", "environment", "interleave", "main", "measure_rivals",
@@ -153,7 +153,7 @@ def standing_parents(answer: Answer, rivals: Sequence[str], *, megabytes: int = 
     """
     with ExitStack() as stack:
         with built_limits(limits) as built:  # no longer needed once the parents have loaded it
-            names = _fitting(answer, megabytes, [name for name in rivals if name in LIBRARIES or built])
+            names = _fitting(answer, megabytes, [name for name in rivals if built or not needs_compiler(name)])
             parents = [stack.enter_context(Parent(name, megabytes, modules, built, program)) for name in names]
         answer.notes += _sizes(parents, megabytes, modules)
         for parent in parents * 3:
@@ -172,14 +172,23 @@ def _sizes(parents: list[Parent], megabytes: int, modules: Sequence[str]) -> lis
 def _measure_scenario(answer: Answer, options: Options, parents: list[Parent], scenario: str, *, do: str, rounds: int,
                       unit: str = "µs", convert: Callable[[float], float] = lambda ns: ns / 1e3,
                       more_is_better: bool = False, settle: float | None = None, without: Sequence[str] = (),
-                      **arguments: Any) -> None:
+                      among: Sequence[str] | None = None, needs: str | None = None, **arguments: Any) -> None:
     dice = random.Random(f"{options.seed} {scenario}")
-    able = [parent for parent in parents if parent.rival not in without]
+    able = [parent for parent in parents if parent.rival not in without and (among is None or parent.rival in among)]
+    if needs:
+        able = _those_that_have(answer, scenario, able, needs)
     pause = options.settle if settle is None else settle
     found = interleave(able, rounds, dice, pause, do, **arguments)
     for parent in able:
         values = [convert(value) for value in found[parent.rival]]
         answer.series.append(Series(scenario, parent.rival, unit, values, more_is_better))
+
+
+def _those_that_have(answer: Answer, scenario: str, parents: list[Parent], what: str) -> list[Parent]:
+    """Of `parents`, those that have what the scenario is about. Notes why others are left out."""
+    reasons = {parent: parent.ask("lacks", what=what) for parent in parents}
+    answer.notes += [f"{scenario}: left out is {label(p.rival)}: {reason}." for p, reason in reasons.items() if reason]
+    return [parent for parent, reason in reasons.items() if reason is None]
 
 
 def _fitting(answer: Answer, megabytes: int, rivals: list[str]) -> list[str]:

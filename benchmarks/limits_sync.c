@@ -50,11 +50,35 @@ static struct page *make_page(void) {
     return page;
 }
 
+/* Onto the nth of the cores of `all` alone; where there are fewer, nothing changes. */
+static void move_to(int nth, const cpu_set_t *all) {
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    for (int i = 0; i < CPU_SETSIZE; i++)
+        if (CPU_ISSET(i, all) && nth-- == 0) CPU_SET(i, &one);
+    if (CPU_COUNT(&one)) sched_setaffinity(0, sizeof one, &one);
+}
+
+static int apart;
+static cpu_set_t everywhere;
+
+/* Whether our partners get a core of their own, and we another. */
+void limit_apart(int64_t yes) {
+    if (yes && !apart) {
+        sched_getaffinity(0, sizeof everywhere, &everywhere);
+        move_to(0, &everywhere);
+    } else if (!yes && apart) {
+        sched_setaffinity(0, sizeof everywhere, &everywhere);
+    }
+    apart = yes != 0;
+}
+
 /* A process that does `job` and ends, at the latest with us; its pid, or -1. */
 static pid_t partner(void (*job)(struct page *), struct page *page) {
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (apart) move_to(1, &everywhere);
         job(page);
         _exit(0);
     }
@@ -90,15 +114,6 @@ static int64_t compete(struct page *page) {
             pthread_mutex_unlock(&page->mutex);
         }
     return count;
-}
-
-/* Onto the nth of the cores of `all` alone; where there are fewer, nothing changes. */
-static void move_to(int nth, const cpu_set_t *all) {
-    cpu_set_t one;
-    CPU_ZERO(&one);
-    for (int i = 0; i < CPU_SETSIZE; i++)
-        if (CPU_ISSET(i, all) && nth-- == 0) CPU_SET(i, &one);
-    if (CPU_COUNT(&one)) sched_setaffinity(0, sizeof one, &one);
 }
 
 static void compete_too(struct page *page) {

@@ -18,6 +18,7 @@ from rivals import OURS, is_limit, label
 
 __all__ = ["as_json", "as_markdown", "as_text", "draw", "machine"]
 
+_LIBRARIES = ("procession", "cloudpickle", "numpy", "faster-fifo", "iceoryx2", "UltraDict")
 _COLUMNS = ("", "median", "quartiles", "samples", "procession is")
 
 
@@ -31,7 +32,7 @@ def machine() -> dict[str, Any]:
         "huge_pages": Path("/sys/kernel/mm/transparent_hugepage/enabled").read_text().strip(),
         "python": platform.python_version(),
         "date": time.strftime("%Y-%m-%d %H:%M %Z"),
-        "libraries": {name: _version(name) for name in ("procession", "cloudpickle", "numpy")},
+        "libraries": {name: _version(name) for name in _LIBRARIES},
     }
 
 
@@ -124,7 +125,7 @@ def worse(answer: Answer) -> list[str]:
     lines = []
     for series in answer.series:
         ours = answer.get(series.scenario)
-        if ours and series.rival != OURS and not is_limit(series.rival) and ours.times_better(series) < 1:
+        if ours and not series.rival.startswith(OURS) and not is_limit(series.rival) and ours.times_better(series) < 1:
             beside = f"{_figure(series.median)} beside {_figure(ours.median)} {series.unit}".strip()
             lines.append(f"Ahead in {answer.name}, {series.scenario}: {label(series.rival)}, {beside}.")
     return lines

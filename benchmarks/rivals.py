@@ -11,9 +11,13 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-__all__ = ["LIBRARIES", "LIMITS", "OURS", "SYNC_LIMITS", "is_limit", "label", "make_rival", "synchronisation"]
+__all__ = [
+    "LIBRARIES", "LIMITS", "OURS", "OURS_SIMPLE", "SHARE_LIMITS", "SHARING", "SYNC_LIMITS", "is_limit", "label", "make_rival",
+    "needs_compiler", "synchronisation",
+]  # fmt: skip
 
 OURS = "procession"
+OURS_SIMPLE = "procession SimpleQueue"
 
 #: Python's ways to a process, and how the tables call them.
 LIBRARIES = {
@@ -37,16 +41,38 @@ SYNC_LIMITS = {
     "c_spin": "limit: a word in C, the other spins",
     "nothing": "floor: calls into C that do nothing",
 }
+#: Ways to share data (share_rivals.py).
+SHARING = {
+    OURS_SIMPLE: "procession.SimpleQueue",
+    "mp": "multiprocessing",
+    "mp_simple": "multiprocessing.SimpleQueue",
+    "mp_pipe": "multiprocessing.Pipe",
+    "mp_named": "multiprocessing SharedMemory, by its name",
+    "faster_fifo": "faster-fifo",
+    "iceoryx2": "iceoryx2 (receiver spins)",
+    "ultradict": "UltraDict",
+}
+#: And what bounds them (share_limits.py, limits_share.c).
+SHARE_LIMITS = {
+    "pickle": "limit: pickle.dumps + loads alone",
+    "memcpy": "limit: one memcpy in C, warm",
+    "plain_dict": "limit: a dict of one process",
+}
 
 
 def label(name: str) -> str:
     """A rival's name in tables."""
-    return (LIBRARIES | LIMITS | SYNC_LIMITS).get(name, name)
+    return (LIBRARIES | LIMITS | SYNC_LIMITS | SHARING | SHARE_LIMITS).get(name, name)
 
 
 def is_limit(name: str) -> bool:
-    """Whether it is not a rival but the kernel alone."""
-    return name in LIMITS or name in SYNC_LIMITS
+    """Whether it is not a rival but what bounds all of them."""
+    return name in LIMITS or name in SYNC_LIMITS or name in SHARE_LIMITS
+
+
+def needs_compiler(name: str) -> bool:
+    """Whether it is C of ours, to be built first."""
+    return is_limit(name) and name not in ("pickle", "plain_dict")
 
 
 def synchronisation(name: str) -> Any:

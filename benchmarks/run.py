@@ -6,9 +6,13 @@ import argparse
 import time
 from pathlib import Path
 
+import array_memory
+import arrays
 import burst
 import contended
+import counter
 import cycles
+import dictionaries
 import first_line
 import handover
 import import_time
@@ -16,6 +20,9 @@ import kill_join
 import lock_death
 import many_locks
 import memory
+import messages
+import round_trips
+import segments
 import start_join
 import uncontended
 from answer import Answer
@@ -24,20 +31,23 @@ from report import as_json, as_markdown, as_text, draw
 
 PROCESSES = (start_join, first_line, burst, kill_join, memory, import_time, cycles)
 SYNCHRONISATION = (uncontended, contended, handover, lock_death, many_locks)
-QUESTIONS = PROCESSES + SYNCHRONISATION
+SHARING = (messages, round_trips, counter, dictionaries, arrays, array_memory, segments)
+QUESTIONS = PROCESSES + SYNCHRONISATION + SHARING
+PARTS = {"processes": PROCESSES, "synchronisation": SYNCHRONISATION, "sharing": SHARING}
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_arguments(parser)
-    names = [question.__name__ for question in QUESTIONS]
-    parser.add_argument("--only", nargs="+", choices=names, default=names, metavar="NAME", help=f"of {', '.join(names)}")
+    known = {question.__name__: (question,) for question in QUESTIONS} | PARTS
+    parser.add_argument("--only", nargs="+", choices=known, default=list(PARTS), metavar="NAME", help=f"of {', '.join(known)}")
     parser.add_argument("--out", type=Path, default=Path(__file__).resolve().parent / "results", metavar="DIRECTORY")
     given = parser.parse_args()
     options = options_from(given)
     answers: list[Answer] = []
-    for question in (question for question in QUESTIONS if question.__name__ in given.only):
+    chosen = [question for name in given.only for question in known[name]]
+    for question in (question for question in QUESTIONS if question in chosen):
         begin = time.monotonic()
         answers.append(question.measure(options))
         print(as_text(answers[-1]), f"({time.monotonic() - begin:.0f} s)\n", sep="\n", flush=True)

@@ -56,6 +56,10 @@ class Limits:
     def barrier(self, count: int) -> list[int]:
         return [self._call("limit_spin_barrier", count)]
 
+    def set_apart(self, yes: bool) -> None:
+        """Whether the two processes of what follows get a core each."""
+        self._library.limit_apart(ctypes.c_int64(yes))
+
     def turns(self, count: int) -> list[int]:
         return [self._call("limit_spin_rounds" if self._spins else "limit_futex_rounds", count)]
 

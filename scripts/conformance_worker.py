@@ -5,6 +5,7 @@ Started by ``scripts/conformance`` as ``python conformance_worker.py PLAN``, wit
     suite       name of the module whose tests are run
     classes     names of the test classes, as in CPython's source; empty: all
     pattern     only tests whose name matches (fnmatch)
+    only        names of the tests to run; empty: all that match
     skip        test ids not to be run (they ended, or hung, in an earlier attempt)
     timeout     seconds for one test; when they are over the process ends, with all stacks on stderr
     hopeless    patterns of tests that are expected to fail, and some of them to hang: they get 10 seconds at most
@@ -75,7 +76,8 @@ def chosen(test: unittest.TestCase, plan: dict[str, Any]) -> bool:
     name = test_id(test)
     if plan["classes"] and class_name(test) not in plan["classes"]:
         return False
-    return fnmatch.fnmatch(name, plan["pattern"]) and name not in plan["skip"]
+    wanted = name in plan["only"] if plan["only"] else fnmatch.fnmatch(name, plan["pattern"])
+    return wanted and name not in plan["skip"]
 
 
 class Recorder(unittest.TestResult):

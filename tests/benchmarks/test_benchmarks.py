@@ -24,6 +24,18 @@ WITH_LIMITS = LIBRARIES | ({"c_fork"} if COMPILER else set())
 MUTEX, HANDED_OVER = ({"c_mutex"}, {"c_futex", "c_spin"}) if COMPILER else (set(), set())
 #: Locks that know of their owner's death; multiprocessing's do not, and there is nothing to measure.
 SURVIVABLE = {"procession"} if hasattr(procession, "OwnerDiedWarning") else set()
+NUMPY = find_spec("numpy") is not None
+FIFO, ULTRA = find_spec("faster_fifo") is not None, find_spec("UltraDict") is not None
+#: What shares: as far as it is ours.
+OWN_DICT, OWN_ARRAY = hasattr(procession, "SharedDict"), hasattr(procession, "empty")
+OWN_SEGMENT = any((Path(procession.__file__).parent / path).exists() for path in ("shared_memory.py", "share/shared_memory.py"))
+COPYING = {"memcpy"} if COMPILER else set()
+
+
+def with_ours(there: bool) -> set[str]:
+    return {"procession"} if there else set()
+
+
 #: Who must have been measured, and how many demanded figures are compared, in a quick run.
 EXPECTED = {
     "start_join": (WITH_LIMITS, 2 if find_spec("numpy") else 1),
@@ -38,6 +50,13 @@ EXPECTED = {
     "handover": ({"procession", "fork"} | HANDED_OVER, 3),
     "lock_death": (SURVIVABLE | MUTEX, 2),
     "many_locks": ({"procession", "fork"}, 3),
+    "messages": ({"procession", "procession SimpleQueue", "mp", "mp_simple", "pickle"} | COPYING, 2 + FIFO),
+    "round_trips": ({"procession", "mp", "mp_simple"} | HANDED_OVER, 4),
+    "counter": ({"procession", "mp"}, 2),
+    "dictionaries": ({"mp", "plain_dict"} | with_ours(OWN_DICT), (2 + 2 * ULTRA) * OWN_DICT),
+    "arrays": ({"procession", "mp", "mp_pipe", "mp_named"} | COPYING if NUMPY else set(), NUMPY * (1 + OWN_ARRAY)),
+    "array_memory": ({"mp_named"} | with_ours(OWN_ARRAY) if NUMPY else set(), int(NUMPY and OWN_ARRAY)),
+    "segments": ({"mp"} | with_ours(OWN_SEGMENT), int(OWN_SEGMENT)),
 }
 
 pytestmark = pytest.mark.no_leak_guard  # everything runs in other processes, which we look for ourselves
@@ -96,7 +115,7 @@ def check_samples(all_series: list[dict[str, Any]]) -> None:
     for series in all_series:
         samples, (low, high) = series["samples"], series["quartiles"]
         can_be_none = ("helper processes", "shared with", "descriptors that they add", "mappings that they add",
-                       "the first Lock")  # fmt: skip
+                       "the first Lock", "private memory that the four")  # fmt: skip
         nothing = any(what in series["scenario"] for what in can_be_none)
         assert samples, series
         assert all(sample > 0 or (nothing and sample == 0) for sample in samples), series
@@ -138,6 +157,37 @@ def test_a_lock_that_dies_with_its_holder_is_an_error_and_no_sample(tag: str) ->
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
     assert done.stdout.split() == ["said", "True", "1"], done.stderr
     assert eventually(lambda: not marked(tag)), marked(tag)
+
+
+def test_what_a_rival_has_not_is_left_out_and_said(tag: str) -> None:
+    code = (
+        "import answer, harness, share_rivals\n"
+        "found = answer.Answer('name', 'question')\n"
+        "with harness.Parent('fork', program='share_parent.py') as parent:\n"
+        "    parent.ask = lambda do, what: 'not there yet'\n"
+        "    print(len(harness._those_that_have(found, 'scenario', [parent], 'dict')))\n"
+        "print(*found.notes)\n"
+        "share_rivals.FasterFifo.requires = 'nothing_of_that_name'\n"
+        "print(share_rivals.make_library('faster_fifo').lacks('queue'))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
+    said = ["0", "scenario: left out is multiprocessing fork: not there yet.", "nothing_of_that_name is not installed"]
+    assert done.stdout.splitlines() == said, done.stderr
+    assert eventually(lambda: not marked(tag)), marked(tag)
+
+
+def test_a_message_that_is_lost_is_an_error_and_no_sample(tag: str) -> None:
+    code = (
+        "import share_measuring, share_sides\n"
+        "class Forgetful(list):\n"
+        "    def put(self, message): self.append(message[:1])\n"
+        "    def get(self): return self.pop()\n"
+        "queue = Forgetful()\n"
+        "try: share_measuring._to_and_fro(queue.put, queue.get, (1, 'text', 1.5), 3)\n"
+        "except RuntimeError as error: print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
+    assert done.stdout == "what came back is not what was sent\n", done.stderr
 
 
 def test_series_compare_by_medians(monkeypatch: pytest.MonkeyPatch) -> None:
