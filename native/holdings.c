@@ -215,7 +215,10 @@ int parcel_make(uint32_t index, uint32_t serial, struct parcel *out) {
     return add(index, serial, TID_PARCEL | sync_me, out->ticket, &out->stake);
 }
 
-static bool is_under_way(uint32_t tid) { return (tid & TID_NAME) == TID_PARCEL || (tid & TID_NAME) == TID_QUEUE; }
+/* (Or it was addressed to us, and not received.) */
+static bool is_under_way(uint32_t tid) {
+    return (tid & TID_NAME) == TID_PARCEL || (tid & TID_NAME) == TID_QUEUE || (tid == sync_me && tid);
+}
 
 /* Its stake, when it is still the use of it that was sent, and in which name. */
 static struct cell *stake_of_parcel(const struct parcel *parcel, uint32_t *tid) {
@@ -235,12 +238,26 @@ bool parcel_post(const struct parcel *parcel, uint32_t queue) {
     return done;
 }
 
+bool parcel_address(const struct parcel *parcel, uint32_t slot) {
+    uint32_t tid;
+    struct cell *stake = stake_of_parcel(parcel, &tid);
+    word_or(&commons_records()[slot].flags, RECORD_SYNC); /* it has something, even if it never comes to know */
+    bool done = stake && word_swap(&stake->tid, tid, slot + 1);
+    pn_step("parcel addressed");
+    return done;
+}
+
+/* It is ours: nobody receives it once more. */
+static bool claim(struct cell *stake, uint32_t tid, uint64_t ticket) {
+    return word_swap(&stake->tid, tid, sync_me) && word_swap64(&stake->since, ticket, 0);
+}
+
 int parcel_receive(const struct parcel *parcel, struct holding *out) {
     int error = sync_enter();
     if (error) return error;
     uint32_t tid;
     struct cell *stake = stake_of_parcel(parcel, &tid), *cell = cell_get(parcel->index, parcel->serial);
-    if (!stake || !cell || !word_swap(&stake->tid, tid, sync_me)) return holding_add(parcel->index, parcel->serial, out);
+    if (!stake || !cell || !claim(stake, tid, parcel->ticket)) return holding_add(parcel->index, parcel->serial, out);
     pn_step("parcel received");
     enlist(out, parcel->index, parcel->serial, parcel->stake);
     return 0;
@@ -249,7 +266,7 @@ int parcel_receive(const struct parcel *parcel, struct holding *out) {
 bool parcel_claim(const struct parcel *parcel) {
     uint32_t tid;
     struct cell *stake = stake_of_parcel(parcel, &tid);
-    bool done = stake && sync_enter() == 0 && word_swap(&stake->tid, tid, sync_me);
+    bool done = stake && sync_enter() == 0 && claim(stake, tid, parcel->ticket);
     pn_step("parcel claimed");
     return done;
 }

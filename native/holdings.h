@@ -51,6 +51,8 @@ static inline uint64_t block_size(struct cell *cell) {
 int parcel_make(uint32_t index, uint32_t serial, struct parcel *out);
 /* It lies in that queue now. False: it is not ours to put there (it was received by another, or is gone). */
 bool parcel_post(const struct parcel *parcel, uint32_t queue);
+/* It is for that member, which has yet to receive it, and is nobody's any more when that is dead. False: as above. */
+bool parcel_address(const struct parcel *parcel, uint32_t slot);
 /* It becomes ours. A second time: one more of the object, if it still lives. -ENOENT: it is gone. */
 int parcel_receive(const struct parcel *parcel, struct holding *out);
 /* The same in two steps, for who must not allocate in between: it is in our name (false: it is gone), then a holding. */

@@ -132,7 +132,15 @@ static uint64_t head_at(struct segment *segment, uint32_t position) {
     return word_read(entry_at(segment, position)); /* (the look at `first` comes after it) */
 }
 
+/* Somebody died: what it had in hand may be to be had. Whoever is reading at the moment finds that out, too. */
+static void look(struct queue_view *view) {
+    if (!word_read(&view->queue->look) || try_enter(view, getting(view), segments_mend_front)) return;
+    segments_recount(view);
+    leave(getting(view));
+}
+
 bool queue_readable(struct queue_view *view) {
+    look(view);
     for (int i = 0; i < 3; i++) { /* (a segment may be retired while we look) */
         uint64_t offset = word_read(&view->queue->first);
         struct segment *segment = segment_at(offset);
@@ -141,7 +149,7 @@ bool queue_readable(struct queue_view *view) {
         uint64_t head = head_at(segment, position);
         if (word_read(&view->queue->first) != offset) continue;
         if (head & ENTRY_END) return queue_size(view) > 0;
-        return head || word_read(&view->queue->returned) || word_read(&view->queue->look);
+        return head || word_read(&view->queue->returned);
     }
     return queue_size(view) > 0;
 }

@@ -262,7 +262,7 @@ static bool find_returned(struct queue_view *view, struct segment *segment, uint
 }
 
 /* Count what is to be had anew, after somebody died or gave back. */
-static void recount(struct queue_view *view) {
+void segments_recount(struct queue_view *view) {
     word_and(&view->queue->look, 0); /* before we look: who dies later is looked for again */
     word_publish(&view->queue->returned, 0);
     visit_read(view, give_back);
@@ -271,7 +271,7 @@ static void recount(struct queue_view *view) {
 
 uint64_t segments_returned(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset) {
     if (!is_redelivering(view)) return 0;
-    if (word_read(&view->queue->look)) recount(view);
+    if (word_read(&view->queue->look)) segments_recount(view);
     if (word_read(&view->queue->returned) == 0) return 0;
     found.head = 0;
     uint64_t first = word_read(&view->queue->first);

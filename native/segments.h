@@ -18,6 +18,8 @@ void segments_take(struct segment *segment, uint64_t head);
 void segments_hold(struct segment *segment, uint32_t position, uint64_t head);
 /* The first entry that was in dead hands, or given back: its head, or 0. */
 uint64_t segments_returned(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset);
+/* How many of these there are, after a death. */
+void segments_recount(struct queue_view *view);
 /* Who had that lock is dead: put its side in order. */
 void segments_mend_back(struct queue_view *view);
 void segments_mend_front(struct queue_view *view);

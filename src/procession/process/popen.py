@@ -36,6 +36,7 @@ class Popen:
         mp_util()._flush_std_streams()
         self._fds: list[int] = []
         self._kept: list[Any] = []
+        self._parcels: list[Any] = []  #: shared objects that are under way to the child
         self._modules: set[str] = set()
         oswait.install()  # before there is a child that a handler of SIGCHLD could take
         self._start(process)
@@ -114,6 +115,9 @@ class _MessagePopen(Popen):
         standard, temporary = streams.standard_streams(process._stdin)
         try:
             self._launch(process, payload, standard)
+        except BaseException:
+            _native.parcels_drop(self._parcels)
+            raise
         finally:
             if temporary >= 0:
                 os.close(temporary)
@@ -123,11 +127,14 @@ class _MessagePopen(Popen):
 
     def _pickle(self, process: Process) -> bytes:
         mp_context.set_spawning_popen(self)
+        _native.parcels_note(self._parcels)
         try:
             return portable.dumps(process, self._modules)
         except Exception as error:
+            _native.parcels_drop(self._parcels)
             raise self._unpicklable(process, error) from error
         finally:
+            _native.parcels_note(None)
             mp_context.set_spawning_popen(None)
 
     def _unpicklable(self, process: Process, error: Exception) -> Exception:
@@ -156,12 +163,16 @@ class ZygotePopen(_MessagePopen):
         while True:
             child, told = nursery.take()
             message, fds = self._message(process, payload, standard, told, child.member)
+            _native.parcels_address(self._parcels, child.member)
             try:
                 _native.table_flag(child.member, _flags(process))  # before anybody can take it for an orphan
                 self._own(child)
                 child.hand_over(message, fds)
             except (BrokenPipeError, ConnectionError):
                 oswait.forget(child.pid)
+                if self._parcels:  # what was for that child may be gone with it
+                    self._parcels.clear()
+                    payload = self._pickle(process)
                 continue  # it was killed while it waited: take the next
             nursery.refill()
             return
@@ -183,6 +194,7 @@ class SpawnPopen(_MessagePopen):
             send_boot(ours, boot_message(member, told, []))
             message, fds = self._message(process, payload, standard, told, member)
             self._own(child)
+            _native.parcels_address(self._parcels, member)
             _native.channel_send(ours, message, fds)
         except BaseException:
             _native.table_free(member)

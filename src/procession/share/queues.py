@@ -242,13 +242,18 @@ class SimpleQueue(_Messages):
         self._check_open()
         super().put(obj)
 
+    def empty(self) -> bool:
+        """Whether there is no message at this moment."""
+        self._check_open()
+        return super().empty()
+
     def close(self) -> None:
         """This process uses this handle no more. May be called again."""
         self._close()
 
     def _check_open(self) -> None:
         if self._closed:
-            raise OSError("handle is closed")
+            raise OSError(f"{self!r} is closed")
 
     __class_getitem__ = classmethod(GenericAlias)
 
