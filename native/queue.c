@@ -133,14 +133,14 @@ static uint64_t head_at(struct segment *segment, uint32_t position) {
 }
 
 /* Somebody died: what it had in hand may be to be had. Whoever is reading at the moment finds that out, too. */
-static void look(struct queue_view *view) {
+void queue_look(struct queue_view *view) {
     if (!word_read(&view->queue->look) || try_enter(view, getting(view), segments_mend_front)) return;
     segments_recount(view);
     leave(getting(view));
 }
 
 bool queue_readable(struct queue_view *view) {
-    look(view);
+    queue_look(view);
     for (int i = 0; i < 3; i++) { /* (a segment may be retired while we look) */
         uint64_t offset = word_read(&view->queue->first);
         struct segment *segment = segment_at(offset);

@@ -111,7 +111,8 @@ void taken_free(struct taken *taken);
 /* With QUEUE_REDELIVERS: the message has come to its receiver, or (`again`) is to be had by others. */
 void queue_settle(struct queue_view *view, const struct taken *taken, bool again);
 
-/* Figures, of this moment. */
+/* Figures, of this moment. Before the first: see to what the dead had in hand. */
+void queue_look(struct queue_view *view);
 uint32_t queue_size(struct queue_view *view);
 bool queue_readable(struct queue_view *view);
 bool queue_full(struct queue_view *view);

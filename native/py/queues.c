@@ -255,7 +255,9 @@ static PyObject *get_more(PyObject *self, PyObject *arg) {
 static PyObject *qsize(PyObject *self, PyObject *unused) {
     struct queue_view *view = view_of(self);
     (void)unused;
-    return view ? PyLong_FromUnsignedLong(queue_size(view)) : NULL;
+    if (!view) return NULL;
+    queue_look(view);
+    return PyLong_FromUnsignedLong(queue_size(view));
 }
 
 static PyObject *empty(PyObject *self, PyObject *unused) {
@@ -349,7 +351,7 @@ static PyObject *await_(PyObject *self, PyObject *args) {
 
 static PyObject *announce(PyObject *self, PyObject *part) {
     struct queue_view *view = view_of(self);
-    int number = PyLong_AsLong(part);
+    long number = PyLong_AsLong(part);
     if (!view || (number == -1 && PyErr_Occurred())) return NULL;
     queue_announce(view, (enum queue_part)number);
     Py_RETURN_NONE;
@@ -364,6 +366,18 @@ static PyObject *give_up(PyObject *self, PyObject *args) {
     if (!wait) return NULL;
     queue_give_up(view, (enum queue_part)part, wait);
     Py_RETURN_NONE;
+}
+
+/* How many threads and tasks wait for that part. */
+static PyObject *waiting(PyObject *self, PyObject *part) {
+    struct queue_view *view = view_of(self);
+    long number = PyLong_AsLong(part);
+    unsigned long found = 0;
+    if (!view || (number == -1 && PyErr_Occurred())) return NULL;
+    for (uint32_t i = 0; i < waits_used(); i++)
+        found += wait_pending(word_read(&wait_at(i)->state)) &&
+                 word_peek(&wait_at(i)->key) == (view->holding.index | KEY_PART(number));
+    return PyLong_FromUnsignedLong(found);
 }
 
 PyMethodDef queue_functions[] = {
@@ -388,6 +402,7 @@ static PyMethodDef methods[] = {
     {"_all_done", all_done, METH_NOARGS, NULL},
     {"_await", await_, METH_VARARGS, "_await(part, channel): a task's wait."},
     {"_announce", announce, METH_O, "After wait_again, before another look."},
+    {"_waiting", waiting, METH_O, "_waiting(part): how many wait for it."},
     {"_give_up", give_up, METH_VARARGS, "_give_up(part, wait): the end of a wait."},
     {"parcel", parcel, METH_NOARGS, "parcel(): (family, index, serial, stake, ticket), to be received once in another process."},
     {0},

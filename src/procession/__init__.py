@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from procession.errors import (
         AuthenticationError,
         BufferTooShort,
+        Closed,
         ClosedError,
         FamilyError,
         InternalError,
@@ -63,7 +64,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
-    "BufferTooShort", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError", "JoinableQueue",
+    "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError", "JoinableQueue",
     "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessStateError",
     "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SimpleQueue", "StartError",
     "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value", "acquire_all", "active_children",
@@ -78,7 +79,7 @@ _HOMES = {
     "multiprocessing": ("reducer",),
     "procession.core.cpus": ("cpu_count",),
     "procession.errors": (
-        "BufferTooShort", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
+        "BufferTooShort", "Closed", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
     "procession.sync.several": ("acquire_all",),
