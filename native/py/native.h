@@ -107,11 +107,13 @@ extern PyType_Spec block_spec;
 extern PyMethodDef block_functions[];
 
 extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
+extern PyType_Spec map_spec, list_spec;
+extern PyTypeObject *map_type, *list_type;
 extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];
 
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
-    reaper_functions[], start_functions[], zygote_functions[];
+    reaper_functions[], start_functions[], zygote_functions[], heap_functions[];
 extern PyType_Spec child_spec;
 extern PyTypeObject *child_type;
 
