@@ -1,6 +1,6 @@
 /* How values are written into the commons, and read. What is plain (None, bool, int, float, str, bytes, and tuples, lists,
  * dicts and sets of these) goes by itself or by marshal, whose format is the same in all processes of a family; all else is
- * pickled as `multiprocessing` does it. */
+ * pickled, as what is put into a queue (procession.core.codec), but in one piece. */
 #include "heaps.h"
 
 #include <marshal.h>
@@ -50,22 +50,20 @@ static bool is_plain(PyObject *object, int depth) {
 
 /* --- writing ------------------------------------------------------------------------------------------------------- */
 
-static PyObject *call_pickle(const char *module, const char *owner, const char *name, PyObject *argument) {
-    PyObject *from = PyImport_ImportModule(module);
-    if (from && owner) Py_SETREF(from, PyObject_GetAttrString(from, owner));
-    PyObject *result = from ? PyObject_CallMethod(from, name, "O", argument) : NULL;
-    Py_XDECREF(from);
+static PyObject *call_codec(const char *name, PyObject *argument, PyObject *option) {
+    PyObject *codec = PyImport_ImportModule("procession.core.codec");
+    PyObject *result = codec ? PyObject_CallMethod(codec, name, "OO", argument, option) : NULL;
+    Py_XDECREF(codec);
     return result;
 }
 
 static int pickled(PyObject *object, struct value *out, PyObject **keep) {
-    PyObject *view = call_pickle("multiprocessing.reduction", "ForkingPickler", "dumps", object);
-    if (view && !PyMemoryView_Check(view)) Py_SETREF(view, PyMemoryView_FromObject(view));
-    if (!view) return -1;
-    Py_buffer *buffer = PyMemoryView_GET_BUFFER(view);
-    out->what = (uint64_t)buffer->len << 8 | BODY_PICKLE;
-    out->bytes = buffer->buf;
-    *keep = view;
+    PyObject *both = call_codec("dumps", object, Py_True);
+    if (!both) return -1;
+    PyObject *bytes = PyTuple_GET_ITEM(both, 0);
+    out->what = (uint64_t)PyBytes_GET_SIZE(bytes) << 8 | BODY_PICKLE;
+    out->bytes = PyBytes_AS_STRING(bytes);
+    *keep = both;
     return 0;
 }
 
@@ -152,7 +150,7 @@ static PyObject *ascii_to_py(const char *bytes, Py_ssize_t size) {
 
 static PyObject *unpickled(const char *bytes, Py_ssize_t size) {
     PyObject *view = PyMemoryView_FromMemory((char *)bytes, size, PyBUF_READ);
-    PyObject *object = view ? call_pickle("pickle", NULL, "loads", view) : NULL;
+    PyObject *object = view ? call_codec("loads", view, Py_None) : NULL;
     Py_XDECREF(view);
     return object;
 }
