@@ -40,7 +40,8 @@ def test_it_is_a_mutable_mapping() -> None:
     assert isinstance(d, MutableMapping)
     assert d == {"a": 1, "b": 2} == d.copy()
     assert (d["a"], d.get("x"), d.get("x", 7), "a" in d, "x" in d, len(d)) == (1, None, 7, True, False, 2)
-    assert (list(d), list(d.keys()), list(d.values()), list(d.items())) == (["a", "b"], ["a", "b"], [1, 2], [("a", 1), ("b", 2)])
+    assert list(d) == list(d.keys()) == ["a", "b"]
+    assert (list(d.values()), list(d.items())) == ([1, 2], [("a", 1), ("b", 2)])
     assert list(reversed(d)) == ["b", "a"]
     assert ("a", 1) in d.items()
     assert 2 in d.values()
@@ -61,7 +62,8 @@ def test_it_is_a_mutable_mapping() -> None:
     assert not d
     assert SharedDict.fromkeys("ab", 0) == {"a": 0, "b": 0}
     assert d == SharedDict()
-    assert d != [] and d != {"a": 1}
+    assert d != []
+    assert d != {"a": 1}
 
 
 def test_what_is_not_there_is_a_key_error() -> None:
@@ -76,7 +78,10 @@ def test_what_is_not_there_is_a_key_error() -> None:
         hash(d)
 
 
-EQUAL_KEYS = [(1, 1.0, True), (0, -0.0, False, 0.0), (2**70, float(2**70)), ((1, "a"), (True, "a"), (1.0, "a")), (-(2**61), float(-(2**61)))]
+EQUAL_KEYS = [
+    (1, 1.0, True), (0, -0.0, False, 0.0), (2**70, float(2**70)), ((1, "a"), (True, "a"), (1.0, "a")),
+    (-(2**61), float(-(2**61))),
+]  # fmt: skip
 
 
 @pytest.mark.parametrize("keys", EQUAL_KEYS)
@@ -86,12 +91,13 @@ def test_keys_that_are_equal_are_one(keys: tuple[Any, ...]) -> None:
         for key in keys:
             d[key] = model[key] = repr(key)
             assert d[first] == d[key] == repr(key)
-        assert [(type(key), key, value) for key, value in d.items()] == [(type(key), key, value) for key, value in model.items()]
+        assert repr(list(d.items())) == repr(list(model.items()))
 
 
 KEYS = [
-    None, True, 0, -1, 2**60 - 1, 2**60, -(2**60), -(2**60) - 1, 2**63, -(2**200), 1.5, math.inf, -math.inf, 5e-324, "", "a", "ä" * 9,
-    "\ud800", "x\0y", b"", b"a", b"\0" * 40, (), ((),), ("a", 1), ("a1",), ("a", ("b", None)), (b"a",), "k" * 10000,
+    None, True, 0, -1, 2**60 - 1, 2**60, -(2**60), -(2**60) - 1, 2**63, -(2**200), 1.5, math.inf, -math.inf, 5e-324, "", "a",
+    "ä" * 9, "\ud800", "x\0y", b"", b"a", b"\0" * 40, (), ((),), ("a", 1), ("a1",), ("a", ("b", None)), (b"a",),
+    "k" * 10000,
 ]  # fmt: skip
 
 
@@ -140,8 +146,9 @@ class Name(str):
 
 
 VALUES = [
-    *KEYS, 1j, [], [1, [2, {3: {4}}]], {"a": (1, 2)}, {1, 2}, frozenset({1}), bytearray(b"abc"), Point(3), [Point(1)], Name("n"), Ellipsis,
-    "x" * 200_000, b"x" * 200_000, ["x" * 100] * 5000, list(range(100_000)), fractions.Fraction(1, 3), range(5), memoryview,
+    *KEYS, 1j, [], [1, [2, {3: {4}}]], {"a": (1, 2)}, {1, 2}, frozenset({1}), bytearray(b"abc"), Point(3), [Point(1)],
+    Name("n"), Ellipsis, "x" * 200_000, b"x" * 200_000, ["x" * 100] * 5000,
+    list(range(100_000)), fractions.Fraction(1, 3), range(5), memoryview,
 ]  # fmt: skip
 
 
