@@ -43,6 +43,8 @@ static inline bool is_short(long long number) { return number <= NUMBER_MOST && 
 int value_from_py(PyObject *object, struct value *out, PyObject **keep);
 /* The value at `*at`, which goes on behind it. NULL with an exception set. */
 PyObject *value_to_py(const char **at);
+/* The same of a value that was taken out: what it refers to is the reader's alone. */
+PyObject *value_taken_to_py(const char **at);
 /* A body's content, of these kinds. */
 PyObject *body_to_py(uint64_t what, const char *bytes);
 /* The same with the parts that a value of text has: also for keys. */

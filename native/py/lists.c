@@ -82,7 +82,7 @@ static PyObject *one_item(PyObject *self, Py_ssize_t index, int (*act)(struct he
     struct list_get get = {{index, 0, 1}, 0, 0, 0, &out};
     int r = heap_perform(self, act, &get);
     const char *at = out.bytes;
-    PyObject *item = r ? raise_for(r) : value_to_py(&at);
+    PyObject *item = r ? raise_for(r) : act == list_take ? value_taken_to_py(&at) : value_to_py(&at);
     buffer_free(&out);
     return item;
 }

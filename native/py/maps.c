@@ -6,10 +6,10 @@ static PyObject *no_such_key(PyObject *key) {
     return NULL;
 }
 
-/* What was read, and the end of its buffer. */
-static PyObject *end_value(struct buffer *buffer) {
+/* What was read, or taken out, and the end of its buffer. */
+static PyObject *end_value(struct buffer *buffer, bool taken) {
     const char *at = buffer->bytes;
-    PyObject *value = value_to_py(&at);
+    PyObject *value = taken ? value_taken_to_py(&at) : value_to_py(&at);
     buffer_free(buffer);
     return value;
 }
@@ -23,7 +23,7 @@ static PyObject *look_up(PyObject *self, PyObject *key, int (*act)(struct heap *
     struct map_get get = {&written.key, &out};
     int r = heap_perform(self, act, &get);
     buffer_free(&written.buffer);
-    if (r == 0) return end_value(&out);
+    if (r == 0) return end_value(&out, act == map_take);
     buffer_free(&out);
     if (r != -ENOENT) return heap_raise(r);
     return otherwise ? Py_NewRef(otherwise) : no_such_key(key);
@@ -107,8 +107,8 @@ static PyObject *pop(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     return look_up(self, args[0], map_take, count == 2 ? args[1] : NULL);
 }
 
-static PyObject *pair(const char **at) {
-    PyObject *key = key_to_py(at), *value = key ? value_to_py(at) : NULL;
+static PyObject *pair(const char **at, bool taken) {
+    PyObject *key = key_to_py(at), *value = !key ? NULL : taken ? value_taken_to_py(at) : value_to_py(at);
     if (value) return Py_BuildValue("(NN)", key, value);
     Py_XDECREF(key);
     return NULL;
@@ -121,7 +121,7 @@ static PyObject *pop_item(PyObject *self, PyObject *unused) {
     struct map_list list = {true, true, 0, &out};
     int r = heap_perform(self, map_take_last, &list);
     const char *at = out.bytes;
-    PyObject *item = r == 0 ? pair(&at) : r == -ENOENT ? NULL : heap_raise(r);
+    PyObject *item = r == 0 ? pair(&at, true) : r == -ENOENT ? NULL : heap_raise(r);
     if (r == -ENOENT) PyErr_SetString(PyExc_KeyError, "popitem(): the dictionary is empty");
     buffer_free(&out);
     return item;
@@ -134,7 +134,7 @@ static PyObject *set_default(PyObject *self, PyObject *const *args, Py_ssize_t c
     buffer_init(&out);
     struct map_put put = {.when = MAP_IF_ABSENT, .out = &out};
     int r = store(self, args[0], value, &put);
-    if (r == 1) return end_value(&out);
+    if (r == 1) return end_value(&out, false);
     buffer_free(&out);
     return r < 0 ? NULL : Py_NewRef(value);
 }
@@ -149,7 +149,7 @@ static PyObject *list_of(struct map_list *list) {
     const char *at = list->out->bytes;
     PyObject *all = PyList_New((Py_ssize_t)list->count);
     for (uint64_t i = 0; all && i < list->count; i++) {
-        PyObject *one = list->keys && list->values ? pair(&at) : list->keys ? key_to_py(&at) : value_to_py(&at);
+        PyObject *one = list->keys && list->values ? pair(&at, false) : list->keys ? key_to_py(&at) : value_to_py(&at);
         if (one) PyList_SET_ITEM(all, (Py_ssize_t)i, one);
         else Py_CLEAR(all);
     }

@@ -41,7 +41,7 @@ static bool is_plain(PyObject *object, int depth) {
         PyUnicode_CheckExact(object) || PyBytes_CheckExact(object) || PyComplex_CheckExact(object))
         return true;
     if (depth-- == 0) return false;
-    if (PyTuple_CheckExact(object)) return are_plain(&PyTuple_GET_ITEM(object, 0), PyTuple_GET_SIZE(object), depth);
+    if (PyTuple_CheckExact(object)) return are_plain(((PyTupleObject *)object)->ob_item, PyTuple_GET_SIZE(object), depth);
     if (PyList_CheckExact(object)) return are_plain(((PyListObject *)object)->ob_item, PyList_GET_SIZE(object), depth);
     if (PyDict_CheckExact(object)) return dict_is_plain(object, depth);
     if (Py_IS_TYPE(object, &PySet_Type) || Py_IS_TYPE(object, &PyFrozenSet_Type)) return set_is_plain(object, depth);
@@ -148,9 +148,17 @@ static PyObject *ascii_to_py(const char *bytes, Py_ssize_t size) {
     return text;
 }
 
+static _Thread_local bool taken_out;
+
+/* (What is called may read other values meanwhile.) */
 static PyObject *unpickled(const char *bytes, Py_ssize_t size) {
+    bool stayed = parcels_stay, taken = taken_out;
     PyObject *view = PyMemoryView_FromMemory((char *)bytes, size, PyBUF_READ);
+    parcels_stay = !taken;
+    taken_out = false;
     PyObject *object = view ? call_codec("loads", view, Py_None) : NULL;
+    parcels_stay = stayed;
+    taken_out = taken;
     Py_XDECREF(view);
     return object;
 }
@@ -188,4 +196,11 @@ PyObject *value_to_py(const char **at) {
     const char *bytes = *at;
     *at += HEAP_ROUND(sizeof what + BODY_SIZE(what)) - sizeof what;
     return body_to_py(what, bytes);
+}
+
+PyObject *value_taken_to_py(const char **at) {
+    taken_out = true;
+    PyObject *value = value_to_py(at);
+    taken_out = false;
+    return value;
 }

@@ -2,30 +2,20 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import pickle
 import random
 import threading
 import time
-from collections.abc import Callable, Iterator, MutableSequence
+from collections.abc import Callable, MutableSequence
 from typing import Any
 
 import pytest
 
 import procession
 from procession import FamilyError, Process, SharedDict, SharedList, _native
-from procession.testing.watch import eventually
 
-
-@pytest.fixture(autouse=True)
-def no_memory_is_left() -> Iterator[None]:
-    procession.Lock()  # (there is a family)
-    before = _native.commons_facts()["arena_used"]
-    yield
-    gc.collect()
-    eventually(lambda: _native.commons_facts()["arena_used"] == before, what="all memory back")
-
+pytestmark = pytest.mark.usefixtures("no_memory_is_left")
 
 # --- as a list ---
 
