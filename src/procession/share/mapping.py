@@ -24,7 +24,8 @@ class SharedDict(_native.Map, MutableMapping[K, V]):
     the call, and nothing is changed; without room for it, MemoryError.
 
     A value is a copy: to change what was returned does not change the dict. Assign it again, or use `apply`. What is shared
-    itself stays so: another SharedDict in a value is that one. It lives until it is taken out (`pop`), or who put it there ends.
+    itself stays so: another SharedDict in a value is that one. It lives until it is taken out (`pop`), and then dropped, or
+    until who put it there ends.
 
     Each method is done in one step, or not at all; only `update`, `|=` and the constructor put one item after the other. Keys
     have the order in which they came. To iterate is to go through those of one moment. A method may block while another process

@@ -22,7 +22,8 @@ class SharedList(_native.List, MutableSequence[T]):
     It can be sent to any process of the family at any time; all have the same list, and it lives as long as one of them has it.
     Items are whatever can be pickled. What cannot raises at the call, and nothing is changed; without room for it, MemoryError.
 
-    An item is a copy: to change what was returned does not change the list. Assign it again.
+    An item is a copy: to change what was returned does not change the list. Assign it again. What is shared itself stays so, as
+    in a SharedDict.
 
     Each method is done in one step, or not at all. `append`, `pop()` and an index take the same time in a long list as in a
     short one; what changes the middle writes the list's words anew. To iterate is to go through the items of one moment. A
