@@ -5,29 +5,34 @@
 
 #include <marshal.h>
 
-#define DEEPEST 64 /* what nests deeper, or contains itself, is pickled */
+/* What nests deeper, contains itself or has more parts (one may be there many times) is pickled. */
+struct look {
+    int depth;
+    long left;
+};
+#define EVERYTHING ((struct look){64, 1l << 22})
 
-static bool is_plain(PyObject *object, int depth);
+static bool is_plain(PyObject *object, struct look *look);
 
-static bool are_plain(PyObject *const *items, Py_ssize_t count, int depth) {
+static bool are_plain(PyObject *const *items, Py_ssize_t count, struct look *look) {
     for (Py_ssize_t i = 0; i < count; i++)
-        if (!is_plain(items[i], depth)) return false;
+        if (!is_plain(items[i], look)) return false;
     return true;
 }
 
-static bool dict_is_plain(PyObject *dict, int depth) {
+static bool dict_is_plain(PyObject *dict, struct look *look) {
     PyObject *key, *value;
     Py_ssize_t at = 0;
     while (PyDict_Next(dict, &at, &key, &value))
-        if (!is_plain(key, depth) || !is_plain(value, depth)) return false;
+        if (!is_plain(key, look) || !is_plain(value, look)) return false;
     return true;
 }
 
-static bool set_is_plain(PyObject *set, int depth) {
+static bool set_is_plain(PyObject *set, struct look *look) {
     PyObject *iterator = PyObject_GetIter(set), *item;
     bool plain = iterator;
     while (plain && (item = PyIter_Next(iterator))) {
-        plain = is_plain(item, depth);
+        plain = is_plain(item, look);
         Py_DECREF(item);
     }
     Py_XDECREF(iterator);
@@ -36,16 +41,23 @@ static bool set_is_plain(PyObject *set, int depth) {
 }
 
 /* The exact types only: of a subclass marshal would make one of these. */
-static bool is_plain(PyObject *object, int depth) {
+static bool parts_are_plain(PyObject *object, struct look *look) {
+    if (PyTuple_CheckExact(object)) return are_plain(((PyTupleObject *)object)->ob_item, PyTuple_GET_SIZE(object), look);
+    if (PyList_CheckExact(object)) return are_plain(((PyListObject *)object)->ob_item, PyList_GET_SIZE(object), look);
+    if (PyDict_CheckExact(object)) return dict_is_plain(object, look);
+    if (Py_IS_TYPE(object, &PySet_Type) || Py_IS_TYPE(object, &PyFrozenSet_Type)) return set_is_plain(object, look);
+    return false;
+}
+
+static bool is_plain(PyObject *object, struct look *look) {
+    if (look->left-- <= 0) return false;
     if (object == Py_None || PyBool_Check(object) || PyLong_CheckExact(object) || PyFloat_CheckExact(object) ||
         PyUnicode_CheckExact(object) || PyBytes_CheckExact(object) || PyComplex_CheckExact(object))
         return true;
-    if (depth-- == 0) return false;
-    if (PyTuple_CheckExact(object)) return are_plain(((PyTupleObject *)object)->ob_item, PyTuple_GET_SIZE(object), depth);
-    if (PyList_CheckExact(object)) return are_plain(((PyListObject *)object)->ob_item, PyList_GET_SIZE(object), depth);
-    if (PyDict_CheckExact(object)) return dict_is_plain(object, depth);
-    if (Py_IS_TYPE(object, &PySet_Type) || Py_IS_TYPE(object, &PyFrozenSet_Type)) return set_is_plain(object, depth);
-    return false;
+    if (look->depth-- == 0) return false;
+    bool plain = parts_are_plain(object, look);
+    look->depth++;
+    return plain;
 }
 
 /* --- writing ------------------------------------------------------------------------------------------------------- */
@@ -125,7 +137,7 @@ static int write_value(PyObject *object, struct value *out, PyObject **keep) {
         return in_place(object, &((PyFloatObject *)object)->ob_fval, sizeof(double), BODY_FLOAT, out, keep);
     if (PyBytes_CheckExact(object))
         return in_place(object, PyBytes_AS_STRING(object), (uint64_t)PyBytes_GET_SIZE(object), BODY_BYTES, out, keep);
-    return is_plain(object, DEEPEST) ? marshalled(object, out, keep) : pickled(object, out, keep);
+    return is_plain(object, &EVERYTHING) ? marshalled(object, out, keep) : pickled(object, out, keep);
 }
 
 int value_from_py(PyObject *object, struct value *out, PyObject **keep) {

@@ -157,10 +157,18 @@ def test_a_value_is_a_copy() -> None:
     mine.append(2)
     d["a"].append(3)
     assert d["a"] == [1]
+
+
+def test_a_value_that_contains_itself_or_one_thing_many_times() -> None:
     loop: list[Any] = []
     loop.append(loop)
-    d["a"] = loop
-    assert d["a"][0][0] is not loop
+    many: Any = [1]
+    for _ in range(50):
+        many = [many, many]
+    d = SharedDict(loop=loop, many=many)
+    assert d["loop"][0][0] is not loop
+    copy = d["many"]
+    assert copy[0] is copy[1]
 
 
 def test_what_cannot_be_pickled_changes_nothing() -> None:

@@ -238,8 +238,7 @@ def test_a_parcel_of_the_wrong_kind() -> None:
 # --- deaths ---
 
 
-def vandal(shared: Any, number: int, ready: Any) -> None:
-    ready.release()
+def vandal(shared: Any, number: int) -> None:
     for i in range(10**9):
         letter = chr(97 + number)
         shared.append(letter * (i * 31 % 900))
@@ -257,14 +256,11 @@ def vandal(shared: Any, number: int, ready: Any) -> None:
 
 def test_a_storm_of_kills() -> None:
     shared: SharedList[str] = SharedList("abcdefgh")
-    ready = procession.Semaphore(0)
     end, kills = time.monotonic() + 3, 0
     while time.monotonic() < end:
-        processes = [Process(target=vandal, args=(shared, number, ready)) for number in range(3)]
+        processes = [Process(target=vandal, args=(shared, number)) for number in range(3)]
         for process in processes:
             process.start()
-        for _ in processes:
-            ready.acquire()
         time.sleep(0.01 + kills % 7 * 0.003)
         for process in processes:
             process.kill()
