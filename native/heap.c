@@ -10,7 +10,7 @@
 #define TABLE_OFFSET(word) ((word) & ((1ull << 40) - 1))
 #define TABLE_CHUNKS(word) ((word) >> 40)
 
-/* --- the handle --------------------------------------------------------------------------------------------------- */
+/* --- the handle -------------------------------------------------------------------------------------------------- */
 
 static void *map_head(struct heap *heap) {
     if (heap->first + HEAP_FIRST <= commons_mapped) return (char *)commons + heap->first;
@@ -43,7 +43,7 @@ void heap_forget(struct heap *heap) {
     heap->head_map = heap->map = NULL;
 }
 
-/* --- under the guard ------------------------------------------------------------------------------------------------ */
+/* --- under the guard --------------------------------------------------------------------------------------------- */
 
 static void keep_map(struct heap *heap, void *map, uint64_t word) {
     if (heap->map) munmap(heap->map, heap->map_size);
@@ -88,7 +88,7 @@ int heap_do(struct heap *heap, int64_t deadline, int (*act)(struct heap *heap, v
     return taken < 0 ? taken : heap_act(heap, taken, act, what);
 }
 
-/* --- tables ----------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------ */
 
 static int take_table(struct heap *heap, uint64_t size, struct new_table *out) {
     uint64_t offset, chunks = (size + CHUNK_SIZE - 1) / CHUNK_SIZE;
@@ -120,7 +120,7 @@ void heap_publish(struct heap *heap, struct new_table *next) {
     if (TABLE_CHUNKS(before)) arena_give(TABLE_OFFSET(before));
 }
 
-/* --- values ------------------------------------------------------------------------------------------------------------- */
+/* --- values ------------------------------------------------------------------------------------------------------ */
 
 int value_prepare(struct value *value) {
     uint64_t size = BODY_SIZE(value->what);
@@ -252,7 +252,7 @@ bool value_is(const struct heap_log *table, uint64_t word, const char *bytes, ui
     return same;
 }
 
-/* --- after a death --------------------------------------------------------------------------------------------------------- */
+/* --- after a death ----------------------------------------------------------------------------------------------- */
 
 int extents_add(struct extents *extents, uint64_t word) {
     if (WORD_KIND(word) != WORD_EXTENT) return 0;

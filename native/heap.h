@@ -1,5 +1,6 @@
 /* What a map and a list have in common: an object whose data lie in one *table* at a time, which begins with figures and ends
- * with a log of records. The object's first extent has its head and room for a small table; a larger one has an extent of its own.
+ * with a log of records. The object's first extent has its head and room for a small table; a larger one has an extent of its
+ * own.
  *
  * All is done under the cell's guard. What is true changes by one store, after all that it announces is written: the
  * table that the head names, the end of the log, the word of one value. The rest (the index, figures) follows from that. Who
@@ -24,7 +25,7 @@
 #define WORD_CONSTANT 2u     /* the rest: which */
 #define WORD_EXTENT 4u       /* the rest: offset of the extent in the arena */
 
-/* The first word of a body, size << 8 | kind. What kinds there are is the business of who writes and reads them: multiples of 8. */
+/* The first word of a body, size << 8 | kind. The kinds are the business of who writes and reads them: multiples of 8. */
 struct body {
     uint64_t what;
     char bytes[];
@@ -69,7 +70,7 @@ void heap_forget(struct heap *heap); /* the end of the handle */
 /* The cell, or NULL: it is gone, or of another family. Sets heap->cell and heap->head. */
 struct cell *heap_open(struct heap *heap);
 
-/* The guard was taken, and `taken` is what that said: find the table, and mend after a death. On error the guard is given back. */
+/* The guard was taken, and `taken` is what that said: find the table, and mend after a death. On error it is given back. */
 int heap_begin(struct heap *heap, int taken);
 void heap_end(struct heap *heap);
 /* Both, around that. */

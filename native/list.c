@@ -23,7 +23,7 @@ static void count_change(struct heap *heap) {
     pn_step("change counted");
 }
 
-/* --- tables ----------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------ */
 
 static void init(struct list_table *table, uint64_t size, uint64_t room) {
     table->size = size;
@@ -80,7 +80,7 @@ static int make_room(struct heap *heap, uint64_t length, uint64_t need) {
     return 0;
 }
 
-/* --- slices ----------------------------------------------------------------------------------------------------------- */
+/* --- slices ------------------------------------------------------------------------------------------------------ */
 
 static int64_t clip(int64_t at, int64_t length, bool backwards) {
     if (at < 0) at += length;
@@ -106,7 +106,7 @@ static bool locate(struct list_slice *slice, uint64_t length) {
     return slice->start >= 0 && (uint64_t)slice->start < length;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------------ */
+/* --- reading ----------------------------------------------------------------------------------------------------- */
 
 int list_get(struct heap *heap, void *what) {
     struct list_get *get = what;
@@ -131,7 +131,7 @@ int list_count(struct heap *heap, void *count) {
     return 0;
 }
 
-/* --- changing at the end, or one ------------------------------------------------------------------------------------------ */
+/* --- changing at the end, or one --------------------------------------------------------------------------------- */
 
 static uint64_t need_of(const struct list_put *put) {
     uint64_t need = 0;
@@ -178,7 +178,7 @@ int list_set(struct heap *heap, void *what) {
     return 0;
 }
 
-/* --- changing in the middle: in the other vector --------------------------------------------------------------------------- */
+/* --- changing in the middle: in the other vector ----------------------------------------------------------------- */
 
 static void copy_words(word64 *to, const word64 *from, uint64_t count) {
     memcpy((void *)to, (const void *)from, count * sizeof *to);
@@ -258,8 +258,8 @@ int list_splice(struct heap *heap, void *what) {
     struct list_put *put = what;
     uint64_t removed = adjust(&put->slice, length_of(table_of(heap)));
     if (!put->values && removed == 0) return 0;
-    if (put->slice.step == 1 && removed == 0 && (uint64_t)put->slice.start == length_of(table_of(heap))) return list_append(heap, put);
-    if (put->slice.step == 1) return splice(heap, put, removed);
+    bool at_end = removed == 0 && (uint64_t)put->slice.start == length_of(table_of(heap));
+    if (put->slice.step == 1) return at_end ? list_append(heap, put) : splice(heap, put, removed);
     if (!put->values) return thin(heap, &put->slice, removed);
     if (put->count == removed) return removed ? exchange(heap, put, removed) : 0;
     put->count = removed;

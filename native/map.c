@@ -21,7 +21,7 @@ static uint64_t entry_need(const struct map_key *key) {
     return HEAP_ROUND(sizeof(struct map_entry) + (uint64_t)key->size + key->form_size);
 }
 
-/* --- the hash ------------------------------------------------------------------------------------------------------- */
+/* --- the hash ---------------------------------------------------------------------------------------------------- */
 
 static uint64_t mix(uint64_t a, uint64_t b) {
     unsigned __int128 product = (unsigned __int128)a * b;
@@ -41,7 +41,7 @@ void map_hash(struct map_key *key) {
     key->hash = mix(mix(hash ^ word, 0xa0761d6478bd642full) ^ commons->family, 0xe7037ed1a0b428dbull);
 }
 
-/* --- the index ------------------------------------------------------------------------------------------------------- */
+/* --- the index --------------------------------------------------------------------------------------------------- */
 
 static uint64_t tagged(uint64_t hash, uint64_t offset) { return hash >> OFFSET_BITS << OFFSET_BITS | offset / 8; }
 static uint64_t offset_in(uint64_t word) { return (word & ((1ull << OFFSET_BITS) - 1)) * 8; }
@@ -86,7 +86,7 @@ static void index_clear(struct map_table *table) {
     word_poke(&table->last, 0);
 }
 
-/* --- going through the log -------------------------------------------------------------------------------------------- */
+/* --- going through the log --------------------------------------------------------------------------------------- */
 
 /* The next entry with a value from `*at` on, of a log that ends at `end`; NULL at its end. */
 static struct map_entry *next_entry(struct map_table *table, uint64_t *at, uint64_t end) {
@@ -102,7 +102,7 @@ static uint64_t offset_of(struct map_table *table, struct map_entry *entry) {
     return (uint64_t)((char *)entry - (char *)table);
 }
 
-/* --- tables --------------------------------------------------------------------------------------------------------------- */
+/* --- tables ------------------------------------------------------------------------------------------------------ */
 
 static void init(struct map_table *table, uint64_t size, uint64_t slots) {
     table->size = size;
@@ -180,7 +180,7 @@ int map_mend(struct heap *heap) {
     return 0;
 }
 
-/* --- putting ---------------------------------------------------------------------------------------------------------------- */
+/* --- putting ----------------------------------------------------------------------------------------------------- */
 
 /* A replaced value's record may take the next one. The word is stored first: who mends sees a spare that is the value. */
 static void replace(struct heap *heap, struct map_entry *entry, uint64_t word) {
@@ -269,11 +269,14 @@ int map_put(struct heap *heap, void *what) {
         return error ? error : 1;
     }
     if (put->when == MAP_IF_THERE && !entry) return 1;
-    if (put->when == MAP_IF_SAME && (put->seen_size ? !value_is(heap->table, word, put->seen, put->seen_size) : !!entry)) return 1;
+    if (put->when == MAP_IF_SAME) {
+        bool same = put->seen_size ? value_is(heap->table, word, put->seen, put->seen_size) : !entry;
+        if (!same) return 1;
+    }
     return entry ? put_again(heap, entry, put) : put_new(heap, put);
 }
 
-/* --- the rest ------------------------------------------------------------------------------------------------------------------ */
+/* --- the rest ---------------------------------------------------------------------------------------------------- */
 
 int map_get(struct heap *heap, void *what) {
     struct map_get *get = what;

@@ -1,5 +1,5 @@
 /* How keys are written. Two keys have the same bytes when they are equal: 1, 1.0 and True have those of 1, and so have the
- * tuples of them. Where a key is written otherwise than it was given, its own form stands behind it, for who asks for the keys. */
+ * tuples of them. Where a key is written otherwise than it was given, its own form stands behind it, for who asks for keys. */
 #include "heaps.h"
 
 #include <marshal.h>
@@ -116,7 +116,7 @@ int key_from_py(PyObject *object, struct key *out) {
     return error;
 }
 
-/* --- reading ------------------------------------------------------------------------------------------------------------ */
+/* --- reading ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *part_to_py(const char **at);
 

@@ -62,7 +62,7 @@ static int delete_key(PyObject *self, PyObject *key) {
     return -1;
 }
 
-/* --- what a mapping does ----------------------------------------------------------------------------------------------- */
+/* --- what a mapping does ----------------------------------------------------------------------------------------- */
 
 static PyObject *subscript(PyObject *self, PyObject *key) { return look_up(self, key, map_get, NULL); }
 
@@ -176,7 +176,7 @@ static PyObject *iterate(PyObject *self) {
     return iterator;
 }
 
-/* --- what changes a value by what it was ---------------------------------------------------------------------------------- */
+/* --- what changes a value by what it was ------------------------------------------------------------------------- */
 
 /* _add(key, number): the sum, or None: it is not there, or one of the numbers is not small. */
 static PyObject *add(PyObject *self, PyObject *const *args, Py_ssize_t count) {
@@ -214,7 +214,8 @@ static PyObject *see(PyObject *self, PyObject *key) {
 static PyObject *swap(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     if (check_count("_swap", count, 3, 3) < 0) return NULL;
     if (!PyBytes_Check(args[1])) return PyErr_Format(PyExc_TypeError, "what was seen must be bytes");
-    struct map_put put = {.when = MAP_IF_SAME, .seen = PyBytes_AS_STRING(args[1]), .seen_size = (uint64_t)PyBytes_GET_SIZE(args[1])};
+    uint64_t size = (uint64_t)PyBytes_GET_SIZE(args[1]);
+    struct map_put put = {.when = MAP_IF_SAME, .seen = PyBytes_AS_STRING(args[1]), .seen_size = size};
     int r = store(self, args[0], args[2], &put);
     return r < 0 ? NULL : PyBool_FromLong(r == 0);
 }

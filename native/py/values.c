@@ -60,7 +60,7 @@ static bool is_plain(PyObject *object, struct look *look) {
     return plain;
 }
 
-/* --- writing ------------------------------------------------------------------------------------------------------- */
+/* --- writing ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *call_codec(const char *name, PyObject *argument, PyObject *option) {
     PyObject *codec = PyImport_ImportModule("procession.core.codec");
@@ -106,7 +106,8 @@ int text_from_py(PyObject *text, uint64_t *what, const char **bytes, PyObject **
     return 0;
 }
 
-static int in_place(PyObject *object, const void *bytes, uint64_t size, enum body_kind kind, struct value *out, PyObject **keep) {
+static int in_place(PyObject *object, const void *bytes, uint64_t size, enum body_kind kind, struct value *out,
+                    PyObject **keep) {
     out->what = size << 8 | kind;
     out->bytes = bytes;
     *keep = Py_NewRef(object);
@@ -152,7 +153,7 @@ int value_from_py(PyObject *object, struct value *out, PyObject **keep) {
     return error ? -1 : 0;
 }
 
-/* --- reading ---------------------------------------------------------------------------------------------------------- */
+/* --- reading ----------------------------------------------------------------------------------------------------- */
 
 static PyObject *ascii_to_py(const char *bytes, Py_ssize_t size) {
     PyObject *text = PyUnicode_New(size, 127);

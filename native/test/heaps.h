@@ -69,7 +69,8 @@ static inline uint64_t read_size(const char *at) {
     return WORD_KIND(what) ? sizeof what : HEAP_ROUND(sizeof what + BODY_SIZE(what));
 }
 
-static inline int list_put_one(struct heap *heap, struct list_slice slice, struct value value, int (*act)(struct heap *, void *)) {
+static inline int list_put_one(struct heap *heap, struct list_slice slice, struct value value,
+                               int (*act)(struct heap *, void *)) {
     struct list_put put = {slice, &value, 1, NULL, 0};
     CHECK(heap_open(heap));
     int r = heap_do(heap, IN_TIME, act, &put);
@@ -121,7 +122,8 @@ static inline bool memory_is_right(struct heap *heap) {
     struct buffer all;
     buffer_init(&all);
     uint64_t count = look(heap, &all);
-    uint64_t right = chunks_that_are_named(heap, &all, count) * CHUNK_SIZE, used = arena_used(OWNER_OBJECT(heap->holding.index));
+    uint64_t right = chunks_that_are_named(heap, &all, count) * CHUNK_SIZE;
+    uint64_t used = arena_used(OWNER_OBJECT(heap->holding.index));
     buffer_free(&all);
     if (used != right) fprintf(stderr, "%llu bytes used, %llu named\n", (unsigned long long)used, (unsigned long long)right);
     return used == right;
