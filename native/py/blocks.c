@@ -91,11 +91,13 @@ int parcel_from_py(PyObject *args, PyTypeObject **type, struct parcel *out) {
     return -1;
 }
 
+_Thread_local bool parcels_stay;
+
 /* The holding of a parcel of that kind of object: 0, or -1 with an exception set. */
 int receive_from_py(const struct parcel *parcel, enum cell_kind kind, struct holding *out) {
     struct cell *cell = cell_get(parcel->index, parcel->serial);
     if (!cell || cell_kind(cell) != kind) return raise_gone(), -1;
-    int error = parcel_receive(parcel, out);
+    int error = parcels_stay ? holding_add(parcel->index, parcel->serial, out) : parcel_receive(parcel, out);
     if (error == -ENOENT) return raise_gone(), -1;
     return error ? raise_sync(error), -1 : 0;
 }

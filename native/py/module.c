@@ -55,13 +55,17 @@ static int add_types(PyObject *module) {
 static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
-                                   zygote_functions, cell_functions, block_functions, queue_functions};
+                                   zygote_functions, cell_functions, block_functions, queue_functions, heap_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);
     if (!child_type || PyModule_AddType(module, child_type) < 0) return -1;
     block_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &block_spec, NULL);
     if (!block_type || PyModule_AddType(module, block_type) < 0) return -1;
+    map_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &map_spec, NULL);
+    if (!map_type || PyModule_AddType(module, map_type) < 0) return -1;
+    list_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &list_spec, NULL);
+    if (!list_type || PyModule_AddType(module, list_type) < 0) return -1;
     return add_types(module) < 0 ? -1 : add_constants(module);
 }
 

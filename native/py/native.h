@@ -75,6 +75,8 @@ PyObject *parcel_to_py(uint32_t index, uint32_t serial);
 int parcel_from_py(PyObject *args, PyTypeObject **type, struct parcel *out);
 /* The holding of a parcel of that kind of object. 0, or -1 with an exception set. */
 int receive_from_py(const struct parcel *parcel, enum cell_kind kind, struct holding *out);
+/* What is unpickled stays where it is, to be unpickled again: parcels in it are not taken, but one more holding is made. */
+extern _Thread_local bool parcels_stay;
 /* FamilyError: what was sent is gone. Returns NULL. */
 PyObject *raise_gone(void);
 PyObject *block_of(PyTypeObject *type, const void *bytes, uint64_t size, uint32_t flags);
@@ -107,11 +109,13 @@ extern PyType_Spec block_spec;
 extern PyMethodDef block_functions[];
 
 extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
+extern PyType_Spec map_spec, list_spec;
+extern PyTypeObject *map_type, *list_type;
 extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];
 
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
-    reaper_functions[], start_functions[], zygote_functions[];
+    reaper_functions[], start_functions[], zygote_functions[], heap_functions[];
 extern PyType_Spec child_spec;
 extern PyTypeObject *child_type;
 

@@ -3,6 +3,8 @@
 #include <stdio.h>
 
 #include "../arena.h"
+#include "../list.h"
+#include "../map.h"
 #include "../start.h"
 #include "../waits.h"
 
@@ -38,6 +40,15 @@ int main(void) {
     FIELD(cell, link);
     FIELD(wait, state); FIELD(wait, key); FIELD(wait, tid); FIELD(wait, channel); FIELD(wait, ticket); FIELD(wait, since);
     FIELD(wait, units); FIELD(wait, stake); FIELD(wait, name);
+    FIELD(heap_head, table); FIELD(heap_head, version); FIELD(heap_head, reserved);
+    FIELD(heap_log, size); FIELD(heap_log, end);
+    FIELD(map_table, size); FIELD(map_table, end); FIELD(map_table, slots); FIELD(map_table, count); FIELD(map_table, used);
+    FIELD(map_table, last);
+    FIELD(map_entry, size); FIELD(map_entry, hash); FIELD(map_entry, value); FIELD(map_entry, spare);
+    FIELD(map_entry, before); FIELD(map_entry, key_size); FIELD(map_entry, form_size);
+    FIELD(list_table, size); FIELD(list_table, end); FIELD(list_table, room); FIELD(list_table, which);
+    FIELD(list_table, length);
+    FIELD(value_record, size); FIELD(value_record, body); FIELD(body, what);
     FIELD(start, size); FIELD(start, changes); FIELD(start, flags); FIELD(start, standard); FIELD(start, parent);
     FIELD(start, keeper); FIELD(start, ignored); FIELD(start, name); FIELD(start, world);
 }

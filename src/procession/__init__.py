@@ -6,6 +6,7 @@ The floors; each imports only from those below it:
     7  observe    reads the process table and /proc; never writes
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
+    3  share      SharedDict, SharedList
     3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
     2  process    Process, its life cycle, zygote, reaper, family
     1  core       pickling, the child's __main__, processors, fork hooks
@@ -47,6 +48,8 @@ if TYPE_CHECKING:
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
+    from procession.share.mapping import SharedDict
+    from procession.share.sequence import SharedList
     from procession.sync.several import acquire_all
 
     Array, Barrier, BoundedSemaphore = _context.Array, _context.Barrier, _context.BoundedSemaphore
@@ -66,8 +69,9 @@ __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
     "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError", "JoinableQueue",
     "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessStateError",
-    "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SimpleQueue", "StartError",
-    "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value", "acquire_all", "active_children",
+    "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict", "SharedList",
+    "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value", "acquire_all",
+    "active_children",
     "allow_connection_pickling", "cpu_count", "current_process", "freeze_support", "get_all_start_methods", "get_context",
     "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer", "set_executable",
     "set_forkserver_preload", "set_start_method", "wait",
@@ -82,6 +86,8 @@ _HOMES = {
         "BufferTooShort", "Closed", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
+    "procession.share.mapping": ("SharedDict",),
+    "procession.share.sequence": ("SharedList",),
     "procession.sync.several": ("acquire_all",),
     "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
 }

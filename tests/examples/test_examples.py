@@ -182,6 +182,16 @@ def test_owner_death(run: Run) -> None:
     ]
 
 
+def test_shared_dict(run: Run) -> None:
+    assert printed(run, "shared_dict") == [
+        "[('the', 4), ('mat', 3), ('a', 2)]",
+        "killed in it, and all is whole: [1, 2] 100000",
+        "a value is a copy: [1, 2] until it is assigned: [1, 2, 3]",
+        "1, 1.0 and True are one key, as in a dict: one one",
+        "cannot pickle '_thread.lock' object - and it is not there: False",
+    ]
+
+
 def test_permits(run: Run) -> None:
     assert printed(run, "permits") == [
         "seated: ['Ada', 'Bob'] free seats: 0",

@@ -36,7 +36,7 @@ def _dispatch_table() -> dict[Any, Any]:
     return _table
 
 
-def _pickle(obj: Any, pickler: Any) -> tuple[bytes, list[Any]]:
+def _pickle(obj: Any, pickler: Any, whole: bool) -> tuple[bytes, list[Any]]:
     file = io.BytesIO()
     blocks: list[Any] = []
 
@@ -50,31 +50,32 @@ def _pickle(obj: Any, pickler: Any) -> tuple[bytes, list[Any]]:
         blocks.append(_native.block_copy(_native.Block, raw, 0))
         return False
 
-    made = pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=keep_in_band)
+    made = pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=None if whole else keep_in_band)
     if pickler is pickle.Pickler:
         made.dispatch_table = _dispatch_table()
     made.dump(obj)
     return file.getvalue(), blocks
 
 
-def dumps(obj: Any) -> tuple[bytes, list[Any]]:
-    """The pickle of `obj`, and the blocks with its big buffers. Raises what pickle raises, MemoryError for want of memory."""
+def dumps(obj: Any, whole: bool = False) -> tuple[bytes, list[Any]]:
+    """The pickle of `obj`, and the blocks with its big buffers; none if it is to be `whole`. Raises what pickle raises,
+    MemoryError for want of memory."""
     try:
-        return _pickle(obj, pickle.Pickler)
+        return _pickle(obj, pickle.Pickler, whole)
     except (pickle.PicklingError, AttributeError, TypeError) as error:
         try:
-            return _by_value(obj)
+            return _by_value(obj, whole)
         except Exception:
             raise error from None
 
 
-def _by_value(obj: Any) -> tuple[bytes, list[Any]]:
+def _by_value(obj: Any, whole: bool) -> tuple[bytes, list[Any]]:
     import cloudpickle
 
     class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
         dispatch_table = {**cloudpickle.Pickler.dispatch_table, **mp_reduction.ForkingPickler._extra_reducers}
 
-    return _pickle(obj, Pickler)
+    return _pickle(obj, Pickler, whole)
 
 
 def loads(data: Any, blocks: Sequence[Any] | None) -> Any:
