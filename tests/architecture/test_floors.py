@@ -74,6 +74,7 @@ def test_imports_come_from_the_same_room_or_below(path: Path) -> None:
 #: Upward look-ups by name at run time, each with its reason.
 DEFERRED = {
     ("process", "sync"): "a context makes what the rooms above it know how to make",
+    ("process", "share"): "the same",
     ("process", "compat"): "a helper stands in for multiprocessing if its parent does",
 }
 
