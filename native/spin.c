@@ -31,6 +31,10 @@ void spin_begin(struct spin *turn) {
     int64_t limit = word_peek(&usual) * 2;
     if (limit < SHORTEST) limit = SHORTEST;
     if (limit > LONGEST || atomic_fetch_add_explicit(&turn_count, 1, memory_order_relaxed) % PROBE == 0) limit = LONGEST;
+    spin_begin_for(turn, limit);
+}
+
+void spin_begin_for(struct spin *turn, int64_t limit) {
     turn->turns = 0;
     turn->began = clock_monotonic();
     turn->end = turn->began + limit;
@@ -44,18 +48,18 @@ bool spin_on(struct spin *turn) {
     return ++turn->turns % 16 != 0 || clock_monotonic() < turn->end;
 }
 
-static void end_lease(struct spin *turn) {
+void spin_end(struct spin *turn) {
     if (turn->lease >= 0) word_swap64(&commons->spinning[turn->lease], (uint64_t)turn->end, 0);
 }
 
 void spin_won(struct spin *turn) {
     int64_t took = clock_monotonic() - turn->began;
     usual += (took - usual) / 8;
-    end_lease(turn);
+    spin_end(turn);
 }
 
 void spin_lost(struct spin *turn) {
     if (turn->end == 0) return;
     usual -= usual / 8;
-    end_lease(turn);
+    spin_end(turn);
 }

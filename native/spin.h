@@ -27,5 +27,8 @@ bool spin_on(struct spin *turn);
 /* It came, or it did not: one of the two must be called. */
 void spin_won(struct spin *turn);
 void spin_lost(struct spin *turn);
+/* The same for at most so many ns, by somebody who learns for himself what it is worth; it ends with spin_end. */
+void spin_begin_for(struct spin *turn, int64_t limit);
+void spin_end(struct spin *turn);
 
 #endif

@@ -6,7 +6,7 @@ The floors; each imports only from those below it:
     7  observe    reads the process table and /proc; never writes
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
-    3  share      SharedDict, SharedList
+    3  share      Pipe, Queue, JoinableQueue, SimpleQueue, Value, Array, SharedMemory, arrays, SharedDict, SharedList, Manager
     3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
     2  process    Process, its life cycle, zygote, reaper, family
     1  core       pickling, the child's __main__, processors, fork hooks

@@ -239,6 +239,19 @@ def test_philosophers(run: Run) -> None:
     ]
 
 
+def test_pipe(run: Run) -> None:
+    assert printed(run, "pipe") == [
+        "parent: 21 -> 42",
+        "parent: ab -> abab",
+        "parent: [1, 2] -> [1, 2, 1, 2]",
+        "parent: 2000000 bytes came back",
+        "child:  no more questions",
+        "parent: a whole message",
+        "parent: there is more: True",
+        "parent: half a message is none, and the other side is gone",
+    ]
+
+
 def count_in_one_process() -> tuple[int, int]:
     """Files and words of the standard library, counted in another way than the example does."""
     files = words = 0

@@ -1,9 +1,9 @@
 """Stand in for `multiprocessing`: ``install()`` makes unmodified programs run on procession.
 
 The package `multiprocessing` stays what it is. Its class Process is derived from ours, and its default context, its contexts
-by start method and the classes of `multiprocessing.synchronize` become ours. So every process and lock is ours that a program
-makes, or that the standard library's own Pool, Manager and ProcessPoolExecutor make, whenever they were imported. `uninstall`
-undoes it.
+by start method and the classes of `multiprocessing.synchronize` and `multiprocessing.connection` become ours. So every process,
+lock and connection is ours that a program makes, or that the standard library's own Pool, Manager and ProcessPoolExecutor make,
+whenever they were imported. `uninstall` undoes it.
 
 What differs from the standard library is in docs/differences.md.
 """
@@ -13,9 +13,11 @@ from __future__ import annotations
 import multiprocessing
 import multiprocessing.forkserver
 import sys
+from collections.abc import Callable
 from multiprocessing import context as mp_context
 from typing import Any
 
+from procession.compat import connections
 from procession.compat.forkserver import ForkServer
 from procession.compat.stand_in import StandIn
 from procession.process import context
@@ -28,6 +30,7 @@ __all__ = ["install", "installed", "uninstall"]
 _saved: list[tuple[Any, str, Any]] = []
 _ABSENT = object()
 _absent_modules: list[str] = []
+_undo: list[Callable[[], None]] = []
 
 #: Names of `multiprocessing` whose meaning differs between their context and ours.
 _FUNCTIONS = ("cpu_count", "set_forkserver_preload", *MAKES)
@@ -65,6 +68,7 @@ def install() -> None:
     _replace_forkserver()
     _replace_synchronize()
     _replace_queues()
+    _undo.append(connections.replace(_replace))
     if chosen is not None and default.get_start_method(allow_none=True) is None:
         default.set_start_method(chosen)
 
@@ -109,6 +113,8 @@ def _replace(owner: Any, name: str, value: Any) -> None:
 
 def uninstall() -> None:
     """Give `multiprocessing` back what was its own. Processes that were started stay what they are."""
+    while _undo:
+        _undo.pop()()
     while _absent_modules:
         sys.modules.pop(_absent_modules.pop(), None)
     while _saved:

@@ -9,6 +9,7 @@ __all__ = ["MAKES", "Makers"]
 #: Names of `multiprocessing` that are ours.
 MAKES = (
     "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier", "Queue", "JoinableQueue", "SimpleQueue",
+    "Pipe",
 )  # fmt: skip
 
 
@@ -62,6 +63,12 @@ class Makers:
         from procession.sync.barrier import Barrier
 
         return Barrier(parties, action, timeout, ctx=self)
+
+    def Pipe(self, duplex: bool = True) -> Any:
+        """Two connections; see `procession.share.connection`."""
+        from procession.share.connection import Pipe
+
+        return Pipe(duplex)
 
     def Queue(self, maxsize: int = 0, *, redeliver: bool = False) -> Any:
         """Messages between processes; see `procession.share.queues`."""
