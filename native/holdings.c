@@ -208,11 +208,11 @@ struct cell *holding_cell(const struct holding *holding) {
 
 /* --- parcels ------------------------------------------------------------------------------------------------------ */
 
-int parcel_make(uint32_t index, uint32_t serial, struct parcel *out) {
+int parcel_make(uint32_t index, uint32_t serial, bool own, struct parcel *out) {
     int error = sync_enter();
     if (error) return error;
     *out = (struct parcel){index, serial, CELL_NONE, word_add(&commons->tickets, 1) + 1};
-    return add(index, serial, TID_PARCEL | sync_me, out->ticket, &out->stake);
+    return add(index, serial, own ? sync_me : TID_PARCEL | sync_me, out->ticket, &out->stake);
 }
 
 /* (Or it was addressed to us, and not received.) */
@@ -276,6 +276,13 @@ void parcel_claimed(const struct parcel *parcel, struct holding *out) {
 }
 
 void parcel_refuse(const struct parcel *parcel) { give_up(parcel->stake, sync_me, cell_at(parcel->index)); }
+
+void parcel_let_go(const struct parcel *parcel) {
+    uint32_t tid;
+    struct cell *stake = stake_of_parcel(parcel, &tid);
+    if (stake && tid == sync_me) word_swap(&stake->tid, tid, TID_PARCEL | sync_me);
+    pn_step("parcel let go");
+}
 
 void parcel_drop(const struct parcel *parcel) {
     uint32_t tid;

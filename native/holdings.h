@@ -47,8 +47,11 @@ static inline uint64_t block_size(struct cell *cell) {
     return (uint64_t)word_peek(&cell->tid) << 32 | word_peek(&cell->count);
 }
 
-/* One more of a living object of which somebody here has one, to be sent. */
-int parcel_make(uint32_t index, uint32_t serial, struct parcel *out);
+/* One more of a living object of which somebody here has one, to be sent. When its sender dies it goes to the sender's parent,
+ * for it may be in some pipe; or (`own`) it goes with the sender, who will say where it is. */
+int parcel_make(uint32_t index, uint32_t serial, bool own, struct parcel *out);
+/* It is not its sender's own any more, but may be in some pipe. */
+void parcel_let_go(const struct parcel *parcel);
 /* It lies in that queue now. False: it is not ours to put there (it was received by another, or is gone). */
 bool parcel_post(const struct parcel *parcel, uint32_t queue);
 /* It is for that member, which has yet to receive it, and is nobody's any more when that is dead. False: as above. */

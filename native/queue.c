@@ -275,8 +275,11 @@ static int copy_out(struct segment *segment, uint32_t position, uint64_t head, s
 
 /* In our name, before the lock is given back. One that is gone stands in its place with no stake. */
 static void claim_parcels(struct taken *taken) {
-    for (uint32_t i = 0; i < taken->parcel_count; i++)
-        if (!parcel_claim(&taken->parcels[i])) taken->parcels[i].stake = CELL_NONE;
+    for (uint32_t i = 0; i < taken->parcel_count; i++) {
+        struct parcel *parcel = &taken->parcels[i];
+        if (parcel->serial & PARCEL_NESTED) parcel_address(parcel, sync_me - 1);
+        else if (!parcel_claim(parcel)) parcel->stake = CELL_NONE;
+    }
 }
 
 static int take_next(struct queue_view *view, struct taken *out) {

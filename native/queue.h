@@ -69,7 +69,8 @@ _Static_assert(sizeof(struct segment) == SEGMENT_HEAD, "the segment is part of a
 #define ENTRY_END (1ull << 40)
 #define ENTRY_DONE (1ull << 41)
 #define MESSAGE_MOST 16384u /* bytes of a body; longer ones are the first parcel's block */
-#define PARCELS_MOST 256u   /* per message; what is beyond goes within the body */
+#define PARCELS_MOST 256u   /* per message */
+#define PARCEL_NESTED (1u << 31) /* in a parcel's serial: it is not for who takes the message, but for who reads its body */
 
 struct message {
     const void *body;
@@ -101,7 +102,7 @@ void queue_shut(struct queue_view *view);
 int queue_try_put(struct queue_view *view, const struct message *messages, uint32_t count, uint32_t *done);
 int queue_put(struct queue_view *view, const struct message *messages, uint32_t count, uint32_t *done, int64_t deadline);
 /* Get. 0; -EAGAIN: empty; -EBUSY; -ENOMEM; -EPIPE: empty, and nobody is left who could put. The parcels are ours then: claimed
- * (`parcel_claim`), or with QUEUE_REDELIVERS still the queue's. */
+ * (`parcel_claim`), or if they are nested addressed to us; with QUEUE_REDELIVERS they are still the queue's. */
 int queue_try_get(struct queue_view *view, struct taken *out);
 int queue_get(struct queue_view *view, struct taken *out, int64_t deadline);
 /* Not waiting for space, or messages; but for its turn, which comes in some microseconds unless that process is stopped. */

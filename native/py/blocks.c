@@ -18,90 +18,6 @@ static PyObject *raise_memory(int error, uint64_t size) {
     return raise_sync(error);
 }
 
-PyObject *raise_gone(void) {
-    return raise_ours("FamilyError", "what was sent is gone: nobody has held it any more when this was to be received");
-}
-
-/* --- parcels, of any object with memory --- */
-
-static _Thread_local PyObject *noted; /* a list for all that this thread sends from now on, or NULL */
-
-PyObject *parcel_to_py(uint32_t index, uint32_t serial) {
-    struct parcel parcel;
-    int error = parcel_make(index, serial, &parcel);
-    if (error == -ENOENT) return raise_gone();
-    if (error) return raise_sync(error);
-    PyObject *numbers = Py_BuildValue("KIIIK", (unsigned long long)commons->family, parcel.index, parcel.serial, parcel.stake,
-                                      (unsigned long long)parcel.ticket);
-    if (!numbers || (noted && PyList_Append(noted, numbers) < 0)) {
-        Py_CLEAR(numbers);
-        parcel_drop(&parcel);
-    }
-    return numbers;
-}
-
-static PyObject *note(PyObject *module, PyObject *list) {
-    (void)module;
-    if (list != Py_None && !PyList_Check(list)) return PyErr_Format(PyExc_TypeError, "expected a list or None"), NULL;
-    Py_XSETREF(noted, list == Py_None ? NULL : Py_NewRef(list));
-    Py_RETURN_NONE;
-}
-
-/* Each of a list. */
-static PyObject *each_parcel(PyObject *list, void (*act)(const struct parcel *parcel, uint32_t slot), uint32_t slot) {
-    for (Py_ssize_t i = 0; i < PyList_GET_SIZE(list); i++) {
-        unsigned long long family, ticket;
-        struct parcel parcel;
-        if (!PyArg_ParseTuple(PyList_GET_ITEM(list, i), "KIIIK", &family, &parcel.index, &parcel.serial, &parcel.stake, &ticket))
-            return NULL;
-        parcel.ticket = ticket;
-        if (commons && commons->family == family) act(&parcel, slot);
-    }
-    Py_RETURN_NONE;
-}
-
-static void address_one(const struct parcel *parcel, uint32_t slot) { parcel_address(parcel, slot); }
-static void drop_one(const struct parcel *parcel, uint32_t slot) {
-    (void)slot;
-    parcel_drop(parcel);
-}
-
-static PyObject *address(PyObject *module, PyObject *args) {
-    PyObject *list;
-    struct member who;
-    (void)module;
-    if (!PyArg_ParseTuple(args, "O!O&", &PyList_Type, &list, member_from_py, &who)) return NULL;
-    return each_parcel(list, address_one, who.slot);
-}
-
-static PyObject *drop(PyObject *module, PyObject *list) {
-    (void)module;
-    if (!PyList_Check(list)) return PyErr_Format(PyExc_TypeError, "expected a list"), NULL;
-    return each_parcel(list, drop_one, 0);
-}
-
-int parcel_from_py(PyObject *args, PyTypeObject **type, struct parcel *out) {
-    unsigned long long family, ticket;
-    if (!PyArg_ParseTuple(args, "O!KIIIK", &PyType_Type, type, &family, &out->index, &out->serial, &out->stake, &ticket))
-        return -1;
-    out->ticket = ticket;
-    if (commons && commons->family == family) return 0;
-    raise_ours("FamilyError", "this object was made in another family of processes, which shares no memory with this one; "
-                              "pass it to processes that are started by procession");
-    return -1;
-}
-
-_Thread_local bool parcels_stay;
-
-/* The holding of a parcel of that kind of object: 0, or -1 with an exception set. */
-int receive_from_py(const struct parcel *parcel, enum cell_kind kind, struct holding *out) {
-    struct cell *cell = cell_get(parcel->index, parcel->serial);
-    if (!cell || cell_kind(cell) != kind) return raise_gone(), -1;
-    int error = parcels_stay ? holding_add(parcel->index, parcel->serial, out) : parcel_receive(parcel, out);
-    if (error == -ENOENT) return raise_gone(), -1;
-    return error ? raise_sync(error), -1 : 0;
-}
-
 /* --- blocks --- */
 
 static int map_block(BlockObject *self) {
@@ -206,7 +122,7 @@ void *block_bytes(PyObject *self, uint64_t *size) {
 }
 
 int block_send(PyObject *self, struct parcel *out) {
-    return parcel_make(((BlockObject *)self)->holding.index, ((BlockObject *)self)->holding.serial, out);
+    return parcel_make(((BlockObject *)self)->holding.index, ((BlockObject *)self)->holding.serial, true, out);
 }
 
 static PyObject *parcel(PyObject *self, PyObject *unused) {
@@ -304,9 +220,6 @@ PyMethodDef block_functions[] = {
     {"block_copy", copy, METH_VARARGS, "block_copy(type, buffer, flags): new shared memory with these bytes."},
     {"block_receive", receive, METH_VARARGS, "block_receive(type, family, index, serial, stake, ticket): of a parcel."},
     {"block_find", find, METH_VARARGS, "block_find(address, size): (block, offset) of what is common, or None."},
-    {"parcels_note", note, METH_O, "parcels_note(list): what this thread sends from now on goes in there, too; None: no more."},
-    {"parcels_address", address, METH_VARARGS, "parcels_address(list, member): they are for that member alone."},
-    {"parcels_drop", drop, METH_O, "parcels_drop(list): nobody will receive them."},
     {"arena_trim", trim, METH_NOARGS, "Give free pages that were kept back to the kernel; how many bytes."},
     {"holdings_any", any, METH_NOARGS, "Whether this process holds any object with memory."},
     {"holdings_fork", fork_, METH_O, "holdings_fork(member): what the child will hold that is about to be forked."},

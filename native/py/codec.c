@@ -50,7 +50,10 @@ static bool is_plain(PyObject *object, int depth) {
 /* --- encoding --- */
 
 static int pickled(PyObject *object, struct outgoing *out) {
-    PyObject *pair = find_codec() < 0 ? NULL : PyObject_CallOneArg(dumps, object);
+    if (find_codec() < 0 || !(out->nested = PyList_New(0))) return -1;
+    PyObject *before = parcels_note(out->nested), *pair = PyObject_CallOneArg(dumps, object);
+    Py_XDECREF(parcels_note(before));
+    Py_XDECREF(before);
     if (!pair || !PyArg_ParseTuple(pair, "SO!", &out->body, &PyList_Type, &out->blocks)) {
         Py_XDECREF(pair);
         return -1;
@@ -88,23 +91,31 @@ static int to_block(struct outgoing *out) {
     return error;
 }
 
+/* Of the blocks, which who takes the message needs; then those within its body, so that they go with it if nobody does. */
 static int make_parcels(struct outgoing *out) {
-    Py_ssize_t count = out->blocks ? PyList_GET_SIZE(out->blocks) : 0;
-    if (count == 0) return 0;
-    out->parcels = PyMem_Malloc((size_t)count * sizeof *out->parcels);
+    Py_ssize_t blocks = out->blocks ? PyList_GET_SIZE(out->blocks) : 0, nested = out->nested ? PyList_GET_SIZE(out->nested) : 0;
+    if (blocks + nested == 0) return 0;
+    out->message.parcels = out->parcels = PyMem_Malloc((size_t)(blocks + nested) * sizeof *out->parcels);
     if (!out->parcels) return PyErr_NoMemory(), -1;
-    out->message.parcels = out->parcels;
-    for (Py_ssize_t i = 0; i < count; i++) {
+    for (Py_ssize_t i = 0; i < blocks; i++, out->message.parcel_count++) {
         int error = block_send(PyList_GET_ITEM(out->blocks, i), &out->parcels[i]);
         if (error) return raise_sync(error), -1;
-        out->message.parcel_count++;
+    }
+    for (Py_ssize_t i = 0; i < nested; i++, out->message.parcel_count++) {
+        struct parcel *parcel = &out->parcels[out->message.parcel_count];
+        if (parcel_read(PyList_GET_ITEM(out->nested, i), parcel) < 0) return -1;
+        if (out->message.parcel_count < PARCELS_MOST) parcel->serial |= PARCEL_NESTED;
+        else break; /* (see message_forget) */
     }
     return 0;
 }
 
 int message_encode(PyObject *object, struct outgoing *out) {
     *out = (struct outgoing){0};
-    if (write_down(object, out) < 0) return -1;
+    if (write_down(object, out) < 0) {
+        message_forget(out, false);
+        return -1;
+    }
     out->message.body = PyBytes_AS_STRING(out->body);
     out->message.size = (uint32_t)PyBytes_GET_SIZE(out->body);
     if ((PyBytes_GET_SIZE(out->body) > (Py_ssize_t)MESSAGE_MOST && to_block(out) < 0) || make_parcels(out) < 0) {
@@ -114,9 +125,24 @@ int message_encode(PyObject *object, struct outgoing *out) {
     return 0;
 }
 
+/* Those within the body that did not get a place beside it are let go, or dropped with the rest. */
+static void settle_nested(struct outgoing *out, bool put) {
+    struct parcel parcel;
+    for (Py_ssize_t i = 0; out->nested && i < PyList_GET_SIZE(out->nested); i++) {
+        if (parcel_read(PyList_GET_ITEM(out->nested, i), &parcel) < 0) PyErr_Clear();
+        else if (put) parcel_let_go(&parcel);
+        else parcel_drop(&parcel);
+    }
+}
+
 void message_forget(struct outgoing *out, bool put) {
+    PyObject *type, *value, *trace;
+    PyErr_Fetch(&type, &value, &trace);
     for (uint32_t i = 0; !put && i < out->message.parcel_count; i++) parcel_drop(&out->parcels[i]);
+    settle_nested(out, put);
+    PyErr_Restore(type, value, trace);
     PyMem_Free(out->parcels);
+    Py_CLEAR(out->nested);
     Py_CLEAR(out->blocks);
     Py_CLEAR(out->body);
 }
@@ -127,6 +153,7 @@ static PyObject *blocks_of(struct taken *taken, bool keep) {
     PyObject *list = PyList_New(0);
     for (uint32_t i = 0; i < taken->parcel_count; i++) {
         struct parcel *parcel = &taken->parcels[i];
+        if (parcel->serial & PARCEL_NESTED) break;
         if (!list) { /* (after a failure: the rest is nobody's) */
             if (!keep && parcel->stake) parcel_refuse(parcel);
             continue;
@@ -175,7 +202,10 @@ static PyObject *decode_with_blocks(struct taken *taken, bool keep) {
         body = block_bytes(first, &size);
         if (PyList_SetSlice(blocks, 0, 1, NULL) < 0) goto done;
     }
+    bool stayed = parcels_stay;
+    parcels_stay = keep;
     object = decode(body, size, taken->format & ~(uint32_t)FORMAT_IN_BLOCK, blocks);
+    parcels_stay = stayed;
 done:
     Py_XDECREF(first);
     Py_DECREF(blocks);
@@ -185,6 +215,8 @@ done:
 PyObject *message_decode(struct taken *taken, bool keep) {
     PyObject *object = taken->parcel_count ? decode_with_blocks(taken, keep)
                                            : decode(taken->body, taken->size, taken->format, NULL);
+    for (uint32_t i = 0; !keep && i < taken->parcel_count; i++) /* (what was read is received, and no parcel any more) */
+        if (taken->parcels[i].serial & PARCEL_NESTED) parcel_drop(&taken->parcels[i]);
     taken_free(taken);
     return object;
 }

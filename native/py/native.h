@@ -96,6 +96,7 @@ extern PyMethodDef queue_functions[];
 struct outgoing {
     struct message message;
     PyObject *body, *blocks; /* what `message` refers to */
+    PyObject *nested;        /* parcels within the body */
     struct parcel *parcels;
 };
 /* Write `object` down. 0, or -1 with an exception set: nothing is left of it. */
@@ -106,7 +107,11 @@ void message_forget(struct outgoing *out, bool put);
 PyObject *message_decode(struct taken *taken, bool keep);
 
 extern PyType_Spec block_spec;
-extern PyMethodDef block_functions[];
+extern PyMethodDef block_functions[], parcel_functions[];
+/* From now on what this thread sends goes into that list, or no more (NULL). Returns what was before, as a new reference. */
+PyObject *parcels_note(PyObject *list);
+/* The parcel of such five numbers. 0, or -1 with an exception set. */
+int parcel_read(PyObject *numbers, struct parcel *out);
 
 extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
 extern PyType_Spec map_spec, list_spec;

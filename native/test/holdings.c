@@ -45,7 +45,7 @@ static void a_parcel_is_received_once(void) {
     struct parcel parcel;
     struct holding got, again;
     make_block(100000);
-    CHECK(parcel_make(block, serial, &parcel) == 0);
+    CHECK(parcel_make(block, serial, false, &parcel) == 0);
     holding_drop(&first);
     CHECK(is_there()); /* the parcel holds it */
     CHECK(parcel_receive(&parcel, &got) == 0 && got.stake == parcel.stake);
@@ -62,9 +62,9 @@ static void an_old_parcel_is_not_a_new_one(void) {
     struct parcel old, young;
     struct holding got;
     make_block(1);
-    CHECK(parcel_make(block, serial, &old) == 0 && parcel_receive(&old, &got) == 0);
+    CHECK(parcel_make(block, serial, false, &old) == 0 && parcel_receive(&old, &got) == 0);
     holding_drop(&got);
-    CHECK(parcel_make(block, serial, &young) == 0 && young.stake == old.stake); /* the same stake, used again */
+    CHECK(parcel_make(block, serial, false, &young) == 0 && young.stake == old.stake); /* the same stake, used again */
     CHECK(parcel_receive(&old, &got) == 0 && got.stake != young.stake);
     CHECK(!parcel_post(&old, 7) && parcel_post(&young, 7));
     parcel_drop_posted(&young, 8);
@@ -152,7 +152,7 @@ static void churn(int number) {
             CHECK(holding_add(block, serial, one) == 0);
         } else {
             struct parcel parcel;
-            CHECK(parcel_make(block, serial, &parcel) == 0 && parcel_receive(&parcel, one) == 0);
+            CHECK(parcel_make(block, serial, false, &parcel) == 0 && parcel_receive(&parcel, one) == 0);
         }
     }
     CHECK(is_there());

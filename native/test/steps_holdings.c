@@ -67,7 +67,7 @@ static void attend_last(void) {
 
 /* --- parcels ----------------------------------------------------------------------------------------------------------- */
 
-static void run_send(void) { CHECK(parcel_make(plan->cell, plan->serial, &sent) == 0); }
+static void run_send(void) { CHECK(parcel_make(plan->cell, plan->serial, false, &sent) == 0); }
 static void run_send_in_vain(void) {
     run_send();
     parcel_drop(&sent);
@@ -75,7 +75,7 @@ static void run_send_in_vain(void) {
 
 static void prepare_parcel(void) {
     prepare_block();
-    CHECK(parcel_make(plan->cell, plan->serial, &sent) == 0);
+    CHECK(parcel_make(plan->cell, plan->serial, false, &sent) == 0);
 }
 static void run_receive(void) { CHECK(parcel_receive(&sent, &mine) == 0); }
 static void run_receive_and_drop(void) {

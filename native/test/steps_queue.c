@@ -89,7 +89,7 @@ static void run_put_block(void) {
     struct message one = message(1000);
     uint32_t done = 0;
     fill_block(&block, 'm');
-    CHECK(parcel_make(block.index, block.serial, &parcel) == 0);
+    CHECK(parcel_make(block.index, block.serial, true, &parcel) == 0);
     one.parcels = &parcel, one.parcel_count = 1;
     CHECK(queue_put(&queue, &one, 1, &done, SOON) == 0);
     holding_drop(&block);

@@ -392,3 +392,34 @@ def test_get_waits_for_its_time() -> None:
     with pytest.raises(Empty):
         queue.get(timeout=0.05)
     assert 0.05 <= time.monotonic() - began < 5
+
+
+def test_what_lies_within_a_message_goes_with_it(ctx: Any) -> None:
+    """Queues in a message that nobody gets, one that is got, one that cannot be read."""
+
+    def put(queue: Any) -> None:
+        for _ in range(3):
+            inner = Queue()
+            inner.put("in there")
+            queue.put([inner] * 2)
+
+    before = used()
+    queue = ctx.Queue()
+    process = ctx.Process(target=put, args=(queue,))
+    process.start()
+    process.join()
+    one, two = queue.get()
+    assert one is two
+    assert one.get() == "in there"
+    queue.put([Queue(), Poison()])
+    with pytest.raises(AttributeError):
+        queue.put([Queue(), Unpicklable()])
+    queue.get()
+    queue.get()
+    with pytest.raises(ZeroDivisionError):
+        queue.get()
+    queue.put([Queue() for _ in range(400)])
+    assert len(queue.get()) == 400
+    queue.put(Queue())
+    del queue, one, two, process
+    assert used() == before
