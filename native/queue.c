@@ -204,7 +204,6 @@ int queue_await(struct queue_view *view, enum queue_part part, uint32_t channel,
 
 /* Somebody could put after all. */
 static void reopen(struct queue_view *view) {
-    if (word_read(&view->queue->closes)) word_publish(&view->queue->closes, 0);
     if (word_read(&view->queue->closed)) word_publish(&view->queue->closed, 0);
 }
 
@@ -403,7 +402,7 @@ bool queue_finished(struct queue_view *view) {
     if (!cell) return false;
     for (uint32_t stake = word_read(&cell->link); stake; stake = word_read(&cell_at(stake)->link))
         if (may_put(view, cell_at(stake))) return false;
-    if (queue_readable(view) || !word_read(&view->queue->closes)) return false;
+    if (queue_readable(view)) return false;
     word_publish(&view->queue->closed, 1);
     tell_of_end(view);
     return true;

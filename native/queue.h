@@ -23,7 +23,7 @@ enum queue_part { PART_PUTTING = 1, PART_GETTING = 2, PART_ITEMS = 3, PART_SPACE
 struct queue { /* at the object's offset; the groups are 64 bytes apart: who writes one does not disturb the other */
     uint32_t maxsize; /*   0  0: none */
     uint32_t flags;   /*   4  queue_flag */
-    word32 closes;    /*   8  how often somebody closed since the last put */
+    word32 closes;    /*   8  how often somebody closed it */
     word32 closed;    /*  12  1: empty, and nobody is left who could put */
     word32 done;      /*  16  task_done() was called so often */
     word32 look;      /*  20  some consumer died: what it had in hand may be given to others */

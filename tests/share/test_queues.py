@@ -245,9 +245,8 @@ def test_an_iteration_ends_when_nobody_is_left_who_could_put(ctx: Any) -> None:
         queue.get_nowait()
     queue.put("again")
     assert queue.get() == "again"
-    with pytest.raises(Empty) as caught:
+    with pytest.raises(Closed):
         queue.get(timeout=0.01)
-    assert type(caught.value) is Empty
     for process in processes:
         process.join()
 
