@@ -13,10 +13,12 @@ static void enlist(struct holding *holding, uint32_t index, uint32_t serial, uin
     holdings_of_process = holding;
 }
 
+/* (One that a fork passed over is in the list, without a stake.) */
 static void delist(struct holding *holding) {
     if (holding->next) holding->next->before = holding->before;
     if (holding->before) holding->before->next = holding->next;
     else if (holdings_of_process == holding) holdings_of_process = holding->next;
+    holding->next = holding->before = NULL;
     holding->stake = CELL_NONE;
 }
 
@@ -197,9 +199,8 @@ int holding_add(uint32_t index, uint32_t serial, struct holding *out) {
 
 void holding_drop(struct holding *holding) {
     uint32_t stake = holding->stake;
-    if (!stake) return;
     delist(holding);
-    if (commons && sync_me) give_up(stake, sync_me, cell_at(holding->index));
+    if (stake && commons && sync_me) give_up(stake, sync_me, cell_at(holding->index));
 }
 
 struct cell *holding_cell(const struct holding *holding) {

@@ -67,14 +67,13 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
-    "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError", "JoinableQueue",
-    "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessStateError",
-    "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict", "SharedList",
-    "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value", "acquire_all",
-    "active_children",
-    "allow_connection_pickling", "cpu_count", "current_process", "freeze_support", "get_all_start_methods", "get_context",
-    "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer", "set_executable",
-    "set_forkserver_preload", "set_start_method", "wait",
+    "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError",
+    "JoinableQueue", "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError",
+    "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict",
+    "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value",
+    "acquire_all", "active_children", "allow_connection_pickling", "cpu_count", "current_process", "freeze_support",
+    "get_all_start_methods", "get_context", "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer",
+    "set_executable", "set_forkserver_preload", "set_start_method", "wait",
 ]  # fmt: skip
 
 #: Where a public name lives; what is not listed is bound to the default context. Nothing is imported before it is used, so that

@@ -33,7 +33,7 @@ def test_a_producer_that_is_killed_leaves_whole_messages(ctx: Any) -> None:
     for _ in range(5):
         process = ctx.Process(target=put_for_ever, args=(queue,))
         process.start()
-        eventually(lambda: queue.qsize() > 50, 20, "it puts")
+        eventually(lambda queue=queue: queue.qsize() > 50, 20, "it puts")
         process.kill()
         process.join()
         expected = 0

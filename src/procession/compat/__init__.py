@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing import context as mp_context
 from typing import Any
 
-from procession.compat import connections
+from procession.compat import modules
 from procession.compat.forkserver import ForkServer
 from procession.compat.stand_in import StandIn
 from procession.process import context
@@ -67,8 +67,7 @@ def install() -> None:
         _replace(multiprocessing, name, getattr(default, name))
     _replace_forkserver()
     _replace_synchronize()
-    _replace_queues()
-    _undo.append(connections.replace(_replace))
+    _undo.append(modules.replace(_replace))
     if chosen is not None and default.get_start_method(allow_none=True) is None:
         default.set_start_method(chosen)
 
@@ -93,16 +92,6 @@ def _replace_synchronize() -> None:
     else:
         for thing in synchronize.NAMES:
             _replace(theirs, thing, getattr(synchronize, thing))
-
-
-def _replace_queues() -> None:
-    """The classes of `multiprocessing.queues`, for those who derive from them: `concurrent.futures` does, when it is imported."""
-    from multiprocessing import queues as theirs
-
-    from procession.share import queues as ours
-
-    for name in ("Queue", "JoinableQueue", "SimpleQueue"):
-        _replace(theirs, name, getattr(ours, name))
 
 
 def _replace(owner: Any, name: str, value: Any) -> None:

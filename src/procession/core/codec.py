@@ -16,24 +16,18 @@ from typing import Any
 from procession import _native
 from procession.core.stdlib import mp_reduction
 
-__all__ = ["BUFFER_LEAST", "dumps", "loads"]
+__all__ = ["BUFFER_LEAST", "Reducers", "dumps", "loads"]
 
 BUFFER_LEAST = 16384
 #: More of them than this stay in the pickle.
 _MOST_BUFFERS = 250
 
-_table: dict[Any, Any] = {}
-_table_of = (-1, -1)
+class Reducers(dict[type, Any]):
+    """A pickler's dispatch table: the reducers of ForkingPickler and of copyreg, as they are now."""
 
-
-def _dispatch_table() -> dict[Any, Any]:
-    """All reducers that are registered, in one plain dict: C asks it without a call."""
-    global _table, _table_of
-    extra = mp_reduction.ForkingPickler._extra_reducers
-    sizes = (len(copyreg.dispatch_table), len(extra))
-    if sizes != _table_of:
-        _table, _table_of = {**copyreg.dispatch_table, **extra}, sizes
-    return _table
+    def __missing__(self, kind: type) -> Any:
+        extra = mp_reduction.ForkingPickler._extra_reducers
+        return extra[kind] if kind in extra else copyreg.dispatch_table[kind]
 
 
 def _pickle(obj: Any, pickler: Any, whole: bool) -> tuple[bytes, list[Any]]:
@@ -52,7 +46,7 @@ def _pickle(obj: Any, pickler: Any, whole: bool) -> tuple[bytes, list[Any]]:
 
     made = pickler(file, pickle.HIGHEST_PROTOCOL, buffer_callback=None if whole else keep_in_band)
     if pickler is pickle.Pickler:
-        made.dispatch_table = _dispatch_table()
+        made.dispatch_table = Reducers()
     made.dump(obj)
     return file.getvalue(), blocks
 
@@ -72,10 +66,8 @@ def dumps(obj: Any, whole: bool = False) -> tuple[bytes, list[Any]]:
 def _by_value(obj: Any, whole: bool) -> tuple[bytes, list[Any]]:
     import cloudpickle
 
-    class Pickler(cloudpickle.Pickler):  # type: ignore[misc]
-        dispatch_table = {**cloudpickle.Pickler.dispatch_table, **mp_reduction.ForkingPickler._extra_reducers}
-
-    return _pickle(obj, Pickler, whole)
+    table = {**cloudpickle.Pickler.dispatch_table, **mp_reduction.ForkingPickler._extra_reducers}
+    return _pickle(obj, type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table}), whole)
 
 
 def loads(data: Any, blocks: Sequence[Any] | None) -> Any:

@@ -2,25 +2,16 @@
 
 from __future__ import annotations
 
-import copyreg
 import pickle
 from typing import Any
 
 from procession.core import pickling
-from procession.core.stdlib import mp_reduction
+from procession.core.codec import Reducers
 
 __all__ = ["pickled"]
 
 #: What a pickler raises of an object that it cannot write down.
 _UNPICKLABLE = (pickle.PicklingError, AttributeError, TypeError)
-
-
-class _Reducers(dict[type, Any]):
-    """The reducers of ForkingPickler and of copyreg, as they are now."""
-
-    def __missing__(self, kind: type) -> Any:
-        extra = mp_reduction.ForkingPickler._extra_reducers
-        return extra[kind] if kind in extra else copyreg.dispatch_table[kind]
 
 
 class _File:
@@ -35,7 +26,7 @@ class _File:
 def _new() -> tuple[Any, list[bytes]]:
     pieces: list[bytes] = []
     pickler: Any = pickle.Pickler(_File(pieces))
-    pickler.dispatch_table = _Reducers()
+    pickler.dispatch_table = Reducers()
     return pickler, pieces
 
 

@@ -200,7 +200,7 @@ class Queue(_Messages):
     def _start_thread(self) -> None:
         """(There is none.)"""
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else f"{self.qsize()} messages"
@@ -255,5 +255,5 @@ class SimpleQueue(_Messages):
         if self._closed:
             raise OSError(f"{self!r} is closed")
 
-    __class_getitem__ = classmethod(GenericAlias)
+    __class_getitem__: Any = classmethod(GenericAlias)
 

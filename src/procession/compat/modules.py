@@ -1,28 +1,34 @@
-"""Makes `multiprocessing.connection` ours: at once if it was imported, else as soon as it is, which takes 10 ms."""
+"""Makes names of the standard library's modules ours: at once in a module that was imported, else as soon as it is, so that
+`install()` imports nothing."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from types import ModuleType
 from typing import Any
 
-__all__ = ["NAMES", "replace"]
+__all__ = ["HOMES", "replace"]
 
-_MODULE = "multiprocessing.connection"
-_HOMES = {"Connection": "connection", "Pipe": "connection", "wait": "connection", "Listener": "listener", "Client": "listener"}
-NAMES = tuple(_HOMES)
+#: Module, name there: the module of ours that has the name.
+HOMES: dict[str, dict[str, str]] = {
+    "multiprocessing.connection": {
+        "Connection": "connection", "Pipe": "connection", "wait": "connection", "Listener": "listener", "Client": "listener",
+    },
+    "multiprocessing.queues": {"Queue": "queues", "JoinableQueue": "queues", "SimpleQueue": "queues"},
+}  # fmt: skip
 
 
 class _Finder:
-    """Finds that one module where it is, and tells when it has been executed."""
+    """Finds these modules where they are, and tells when one has been executed."""
 
     def __init__(self, done: Callable[[ModuleType], None]) -> None:
         self._done = done
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name == _MODULE else None
+        spec = PathFinder.find_spec(name, path, target) if name in HOMES else None
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
             execute = loader.exec_module
@@ -36,14 +42,10 @@ class _Finder:
 
 
 def replace(put: Callable[[Any, str, Any], None]) -> Callable[[], None]:
-    """Call ``put(module, name, ours)`` for each name, now or when the module is imported. Returns what calls that off."""
+    """Call ``put(module, name, ours)`` for each name, now or when its module is imported. Returns what calls that off."""
 
     def done(module: ModuleType) -> None:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
-        from importlib import import_module
-
-        for name, home in _HOMES.items():
+        for name, home in HOMES[module.__name__].items():
             put(module, name, getattr(import_module(f"procession.share.{home}"), name))
 
     def call_off() -> None:
@@ -51,9 +53,9 @@ def replace(put: Callable[[Any, str, Any], None]) -> Callable[[], None]:
             sys.meta_path.remove(finder)
 
     finder: Any = _Finder(done)
-    module = sys.modules.get(_MODULE)
-    if module is None:
+    for name in HOMES:
+        if name in sys.modules:
+            done(sys.modules[name])
+    if any(name not in sys.modules for name in HOMES):
         sys.meta_path.insert(0, finder)
-    else:
-        done(module)
     return call_off
