@@ -21,6 +21,10 @@ HOMES: dict[str, dict[str, str]] = {
 }  # fmt: skip
 
 
+#: Left alone if it was imported before: what was derived from its classes goes on with them, and they with each other by name.
+_ONLY_NEW = ("multiprocessing.queues",)
+
+
 class _Finder:
     """Finds these modules where they are, and tells when one has been executed."""
 
@@ -54,7 +58,7 @@ def replace(put: Callable[[Any, str, Any], None]) -> Callable[[], None]:
 
     finder: Any = _Finder(done)
     for name in HOMES:
-        if name in sys.modules:
+        if name in sys.modules and name not in _ONLY_NEW:
             done(sys.modules[name])
     if any(name not in sys.modules for name in HOMES):
         sys.meta_path.insert(0, finder)
