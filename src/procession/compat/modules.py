@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import CellType, FunctionType, ModuleType
 from typing import Any
 
 __all__ = ["HOMES", "replace"]
@@ -45,6 +45,20 @@ class _Finder:
         return spec
 
 
+def rebased(cls: Any, base: type) -> Any:
+    """A class like `cls`, derived from `base` instead: with copies of its methods, in which ``super()`` knows the new one."""
+    space = {name: value for name, value in vars(cls).items() if name not in ("__dict__", "__weakref__")}
+    new = type(cls.__name__, (base,), space)
+    for name, method in space.items():
+        if isinstance(method, FunctionType) and "__class__" in method.__code__.co_freevars:
+            cells = [CellType(new) if free == "__class__" else cell
+                     for free, cell in zip(method.__code__.co_freevars, method.__closure__ or (), strict=True)]
+            copy = FunctionType(method.__code__, method.__globals__, name, method.__defaults__, tuple(cells))
+            copy.__kwdefaults__ = method.__kwdefaults__
+            setattr(new, name, copy)
+    return new
+
+
 def replace(put: Callable[[Any, str, Any], None]) -> Callable[[], None]:
     """Call ``put(module, name, ours)`` for each name, now or when its module is imported. Returns what calls that off."""
 
@@ -60,6 +74,9 @@ def replace(put: Callable[[Any, str, Any], None]) -> Callable[[], None]:
     for name in HOMES:
         if name in sys.modules and name not in _ONLY_NEW:
             done(sys.modules[name])
+    executors = sys.modules.get("concurrent.futures.process")
+    if executors is not None:  # in its children, which install ours first, its queue will be derived from ours
+        put(executors, "_SafeQueue", rebased(executors._SafeQueue, import_module("procession.share.queues").Queue))
     if any(name not in sys.modules for name in HOMES):
         sys.meta_path.insert(0, finder)
     return call_off
