@@ -351,6 +351,17 @@ uint32_t kin_scavenge(void) {
     return freed;
 }
 
+void kin_look_at_forks(void) {
+    uint32_t used = word_read(&commons->slots_used);
+    for (uint32_t slot = 0; slot < used; slot++) {
+        struct member who = member_at(slot);
+        struct record *record = table_get(who);
+        if (!record || !(word_read(&record->flags) & RECORD_FORKED) || word_read(&record->pid) == 0 || running(who)) continue;
+        recover(slot, word_read(&record->status_known) && word_peek(&record->status) == 0);
+        arena_disown(OWNER_MEMBER(slot));
+    }
+}
+
 /* A record may go when a whole pass that began after its member's death has found nobody: then there is no process any more that
  * came from it and is known by its cookie alone, such as a fork that has not come to a record of its own. */
 static bool sweep_once(bool (*wait)(int64_t)) {

@@ -32,5 +32,7 @@ bool kin_sweep_waiting(bool (*wait)(int64_t ns));
 /* For a full table: free the records that nobody else will while the family lives, those of processes that a living member
  * forked (or that outlived their parent) and that are gone, with nothing living below them. How many. */
 uint32_t kin_scavenge(void);
+/* Nobody but who waits for them learns that processes have ended which the user forked: put in order what those held. */
+void kin_look_at_forks(void);
 
 #endif

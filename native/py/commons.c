@@ -289,6 +289,12 @@ static PyObject *mark_dead(PyObject *module, PyObject *arg) {
     Py_RETURN_NONE;
 }
 
+static PyObject *look_at_forks(PyObject *module, PyObject *unused) {
+    (void)module, (void)unused;
+    if (commons) kin_look_at_forks();
+    Py_RETURN_NONE;
+}
+
 static PyObject *sweep(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     if (need_commons() < 0) return NULL;
@@ -322,6 +328,7 @@ PyMethodDef table_functions[] = {
     {"table_list", list, METH_NOARGS, "All records."},
     {"kin_cookie", cookie, METH_O, "The value of the environment variable that marks what a member starts."},
     {"kin_mark_dead", mark_dead, METH_O, "Say that a member is dead."},
+    {"kin_look_at_forks", look_at_forks, METH_NOARGS, "Put in order what dead processes held that were forked by the user."},
     {"kin_sweep", sweep, METH_NOARGS, "End all that dead members left."},
     {"kin_signal", signal_kin, METH_VARARGS, "kin_signal(member, sig): to all below it; how many got it."},
     {0},

@@ -1,5 +1,5 @@
-"""Three processes put into queues and get from them, in any order, and are killed: each must be as a deque to which the same was
-done."""
+"""Three processes put into queues and get from them, in any order, and are killed: each must be as a deque to which the same
+was done."""
 
 from __future__ import annotations
 

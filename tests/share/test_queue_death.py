@@ -177,3 +177,24 @@ def test_a_forked_child_has_the_queue_even_if_its_parent_drops_it_at_once() -> N
     os.close(go)
     assert answers.get() == 100_000
     os.waitpid(pid, 0)
+
+
+def test_what_a_dead_fork_held_goes_at_the_next_fork() -> None:
+    before = used()
+    queue = Queue()
+    for _ in range(2):
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        del queue
+        queue = Queue()
+    size = used()
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    assert used() < size
+    del queue
+    _native.kin_look_at_forks()
+    assert used() == before

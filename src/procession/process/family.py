@@ -67,6 +67,7 @@ class Family:
         self._forked = self._expected.get(threading.get_ident(), _native.NOBODY)
         if not _native.holdings_any():
             return
+        _native.kin_look_at_forks()  # (those of before may have ended, and hold what nobody will use)
         try:
             if self._forked == _native.NOBODY:
                 self._forked = self._add_fork(_native.ORDERED)
