@@ -7,6 +7,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "room.h"
+
 #define FIRST ((uint32_t)(COMMONS_ARENA / CHUNK_SIZE))
 #define PAGE 4096ull
 _Static_assert(COMMONS_ARENA % CHUNK_SIZE == 0, "the arena begins at a chunk");
@@ -107,6 +109,7 @@ static int find(uint32_t count, uint32_t owner, uint32_t from, uint32_t to, uint
 #define PIECE (64 * CHUNK_SIZE)
 
 static int promise_pages(uint64_t offset, uint64_t size) {
+    if (room_for(size) < 0) return -ENOMEM;
     for (uint64_t done = 0; done < size;) {
         uint64_t n = size - done < PIECE ? size - done : PIECE;
         if (fallocate(commons_fd, FALLOC_FL_KEEP_SIZE, (off_t)(offset + done), (off_t)n) == 0) done += n;
@@ -169,6 +172,7 @@ int arena_take_clean(uint64_t size, uint32_t owner, uint64_t *offset) {
 /* Into cold chunks the kernel copies: it need not clear the pages before, and nothing faults. The rest of the last chunk is
  * promised, so that the extent can stay warm. */
 static int fill_cold(const char *bytes, uint64_t size, uint64_t offset) {
+    if (room_for(size) < 0) return -ENOMEM;
     for (uint64_t done = 0; done < size;) {
         ssize_t n = pwrite(commons_fd, bytes + done, size - done, (off_t)(offset + done));
         if (n > 0) done += (uint64_t)n;

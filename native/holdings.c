@@ -4,13 +4,19 @@
 #include <errno.h>
 
 #include "arena.h"
+#include "kin.h"
 
 struct holding *holdings_of_process;
 
-static void enlist(struct holding *holding, uint32_t index, uint32_t serial, uint32_t stake) {
-    *holding = (struct holding){index, serial, stake, CELL_NONE, holdings_of_process, NULL};
+void holding_list(struct holding *holding) {
+    holding->next = holdings_of_process;
     if (holdings_of_process) holdings_of_process->before = holding;
     holdings_of_process = holding;
+}
+
+static void enlist(struct holding *holding, uint32_t index, uint32_t serial, uint32_t stake) {
+    *holding = (struct holding){index, serial, stake, CELL_NONE, NULL, NULL};
+    holding_list(holding);
 }
 
 /* (One that a fork passed over is in the list, without a stake.) */
@@ -133,7 +139,8 @@ static void take_apart(struct cell *cell) {
     cell_free(cell);
 }
 
-/* Take it apart if nobody holds it. */
+/* Take it apart if nobody holds it. (Each object counts from another number: who is slow here, while another has taken it apart
+ * and made a new one in its place, does not take that apart.) */
 static void collect(struct cell *cell) {
     if (!HAS_MEMORY(cell_kind(cell))) return;
     for (;;) {
@@ -165,12 +172,14 @@ static int make(enum cell_kind kind, uint64_t size, const void *bytes, bool clea
     int error = cell_claim(&index);
     if (error) return error;
     error = take_memory(size, bytes, clean, index);
+    if (error == -ENOMEM && kin_scavenge() > 0) error = take_memory(size, bytes, clean, index); /* (the dead had some) */
     if (!error) error = new_stake(index, sync_me, &stake);
     if (error) {
         arena_disown(OWNER_OBJECT(index));
         cell_free(cell_at(index));
         return error;
     }
+    word_poke(&cell_at(index)->word, word_peek(&commons->cell_serial) << 8 & ~HOLDING_GONE); /* partner: `collect` */
     word_publish(&cell_at(index)->link, stake);
     pn_step("first stake linked");
     if (kind == CELL_BLOCK) {
@@ -178,16 +187,24 @@ static int make(enum cell_kind kind, uint64_t size, const void *bytes, bool clea
         word_poke(&cell_at(index)->tid, (uint32_t)(size >> 32));
     }
     cell_publish(index, kind, flags | CELL_SENT);
-    enlist(out, index, cell_serial(cell_at(index)), stake);
+    *out = (struct holding){index, cell_serial(cell_at(index)), stake, CELL_NONE, NULL, NULL};
     return 0;
 }
 
+int holding_prepare(enum cell_kind kind, uint64_t size, const void *bytes, bool clean, uint32_t flags, struct holding *out) {
+    return make(kind, size, bytes, clean, flags, out);
+}
+
 int holding_make(enum cell_kind kind, uint64_t size, const void *bytes, uint32_t flags, struct holding *out) {
-    return make(kind, size, bytes, true, flags, out);
+    int error = make(kind, size, bytes, true, flags, out);
+    if (!error) holding_list(out);
+    return error;
 }
 
 int holding_make_raw(enum cell_kind kind, uint64_t size, uint32_t flags, struct holding *out) {
-    return make(kind, size, NULL, false, flags, out);
+    int error = make(kind, size, NULL, false, flags, out);
+    if (!error) holding_list(out);
+    return error;
 }
 
 int holding_add(uint32_t index, uint32_t serial, struct holding *out) {
@@ -316,7 +333,7 @@ void holding_unname(uint32_t index, uint32_t serial) {
 
 /* --- forks --------------------------------------------------------------------------------------------------------- */
 
-int holdings_fork(uint32_t slot) {
+static int add_for_fork(uint32_t slot) {
     int error = 0;
     word_or(&commons_records()[slot].flags, RECORD_SYNC); /* it may leave something even if it is never born */
     for (struct holding *h = holdings_of_process; h; h = h->next) h->for_fork = CELL_NONE; /* (of the last fork) */
@@ -325,6 +342,11 @@ int holdings_fork(uint32_t slot) {
             word_poke(&cell_at(h->for_fork)->word, word_peek(&cell_at(h->stake)->word)); /* (closed is closed) */
     if (error) holdings_not_forked();
     return error;
+}
+
+int holdings_fork(uint32_t slot) {
+    int error = add_for_fork(slot);
+    return error == -ENOSPC && kin_scavenge() > 0 ? add_for_fork(slot) : error; /* (of forks that are gone) */
 }
 
 void holdings_forked(void) {

@@ -33,6 +33,10 @@ struct parcel { /* what travels */
 int holding_make(enum cell_kind kind, uint64_t size, const void *bytes, uint32_t flags, struct holding *out);
 /* The same, of which nothing is cleared. */
 int holding_make_raw(enum cell_kind kind, uint64_t size, uint32_t flags, struct holding *out);
+/* The same in two parts, for who does the first beside other threads of this process: what takes long, and the entry into
+ * the list of holdings, which one thread at a time may touch (in Python: with the GIL). */
+int holding_prepare(enum cell_kind kind, uint64_t size, const void *bytes, bool clean, uint32_t flags, struct holding *out);
+void holding_list(struct holding *holding);
 /* One more of an object that is there. -ENOENT: it is gone. */
 int holding_add(uint32_t index, uint32_t serial, struct holding *out);
 /* Give it up, and the object with it if it was the last. Once. */

@@ -10,6 +10,7 @@ typedef struct {
     PyObject *weak;
     char *map;
     uint64_t offset, size;
+    Py_ssize_t views; /* buffers of it that somebody has */
 } BlockObject;
 
 static PyObject *raise_memory(int error, uint64_t size) {
@@ -35,21 +36,28 @@ static PyObject *new_block(PyTypeObject *type) {
     return type->tp_alloc(type, 0);
 }
 
-/* A new one with the content of a buffer; the copying, if there is much, without the GIL. */
-PyObject *block_of(PyTypeObject *type, const void *bytes, uint64_t size, uint32_t flags) {
+#define MUCH 65536 /* bytes: so many are cleared or copied without the GIL */
+
+static int fill(BlockObject *self, const void *bytes, uint64_t size, bool clean, uint32_t flags) {
+    PyThreadState *state = size < MUCH ? NULL : PyEval_SaveThread();
+    int error = holding_prepare(CELL_BLOCK, size, bytes, clean, flags, &self->holding);
+    if (state) PyEval_RestoreThread(state);
+    if (!error) holding_list(&self->holding);
+    return error;
+}
+
+static PyObject *new_filled(PyTypeObject *type, const void *bytes, uint64_t size, bool clean, uint32_t flags) {
     BlockObject *self = (BlockObject *)new_block(type);
-    int error;
     if (!self) return NULL;
-    if (size < 65536) {
-        error = holding_make(CELL_BLOCK, size, bytes, flags, &self->holding);
-    } else {
-        PyThreadState *state = PyEval_SaveThread();
-        error = holding_make(CELL_BLOCK, size, bytes, flags, &self->holding);
-        PyEval_RestoreThread(state);
-    }
+    int error = fill(self, bytes, size, clean, flags);
     if (!error && map_block(self) == 0) return (PyObject *)self;
     Py_DECREF(self);
     return error ? raise_memory(error, size) : NULL;
+}
+
+/* A new one with the content of a buffer. */
+PyObject *block_of(PyTypeObject *type, const void *bytes, uint64_t size, uint32_t flags) {
+    return new_filled(type, bytes, size, true, flags);
 }
 
 static PyObject *make(PyObject *module, PyObject *args) {
@@ -59,14 +67,7 @@ static PyObject *make(PyObject *module, PyObject *args) {
     int clean;
     (void)module;
     if (!PyArg_ParseTuple(args, "O!KIp", &PyType_Type, &type, &size, &flags, &clean)) return NULL;
-    BlockObject *self = (BlockObject *)new_block(type);
-    if (!self) return NULL;
-    int error;
-    if (clean) error = holding_make(CELL_BLOCK, size, NULL, flags, &self->holding);
-    else error = holding_make_raw(CELL_BLOCK, size, flags, &self->holding);
-    if (!error && map_block(self) == 0) return (PyObject *)self;
-    Py_DECREF(self);
-    return error ? raise_memory(error, size) : NULL;
+    return new_filled(type, NULL, size, clean, flags);
 }
 
 static PyObject *copy(PyObject *module, PyObject *args) {
@@ -149,7 +150,14 @@ static int traverse(PyObject *self, visitproc visit, void *arg) {
 
 static int get_buffer(PyObject *self, Py_buffer *view, int flags) {
     BlockObject *block = (BlockObject *)self;
-    return PyBuffer_FillInfo(view, self, block->map, (Py_ssize_t)block->size, 0, flags);
+    int error = PyBuffer_FillInfo(view, self, block->map, (Py_ssize_t)block->size, 0, flags);
+    block->views += error == 0;
+    return error;
+}
+
+static void release_buffer(PyObject *self, Py_buffer *view) {
+    (void)view;
+    ((BlockObject *)self)->views--;
 }
 
 static Py_ssize_t length(PyObject *self) { return (Py_ssize_t)((BlockObject *)self)->size; }
@@ -178,6 +186,11 @@ static PyObject *get_address(PyObject *self, void *unused) {
 static PyObject *get_place(PyObject *self, void *unused) {
     (void)unused;
     return PyLong_FromUnsignedLong(((BlockObject *)self)->holding.index);
+}
+
+static PyObject *get_views(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromSsize_t(((BlockObject *)self)->views);
 }
 
 static PyObject *trim(PyObject *module, PyObject *unused) {
@@ -236,6 +249,7 @@ static PyMethodDef methods[] = {
 static PyGetSetDef getters[] = {
     {"address", get_address, NULL, "Where it lies in this process.", NULL},
     {"place", get_place, NULL, "The index of its cell; the same in all processes.", NULL},
+    {"views", get_views, NULL, "How many buffers of it there are.", NULL},
     {0},
 };
 
@@ -243,7 +257,7 @@ static PyMemberDef members[] = {{"__weaklistoffset__", T_PYSSIZET, offsetof(Bloc
 
 static PyType_Slot slots[] = {{Py_tp_dealloc, dealloc},     {Py_tp_traverse, traverse},      {Py_tp_methods, methods},
                               {Py_tp_getset, getters},      {Py_tp_members, members},        {Py_bf_getbuffer, get_buffer},
-                              {Py_sq_length, length},       {0}};
+                              {Py_sq_length, length},       {Py_bf_releasebuffer, release_buffer}, {0}};
 
 PyType_Spec block_spec = {"procession._native.Block", sizeof(BlockObject), 0,
                           Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE | Py_TPFLAGS_HAVE_GC | Py_TPFLAGS_DISALLOW_INSTANTIATION,

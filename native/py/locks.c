@@ -111,7 +111,7 @@ static PyObject *rlock_give(struct cell *cell) {
 }
 
 /* 0: not a task's that has the lock; its token if it is. */
-static uint32_t token_of(PyObject *self, struct cell *cell) {
+uint32_t token_of(PyObject *self, struct cell *cell) {
     uint32_t tid = word_read(&cell->tid);
     if (!mutex_mine(&cell->word) || !(tid >> 31)) return 0;
     PyObject *token = PyObject_CallMethod(self, "_token", NULL);

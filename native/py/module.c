@@ -56,7 +56,7 @@ static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
                                    zygote_functions, cell_functions, block_functions, parcel_functions, queue_functions, heap_functions,
-                                   packet_functions};
+                                   packet_functions, memory_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);
@@ -67,7 +67,7 @@ static int exec(PyObject *module) {
     if (!map_type || PyModule_AddType(module, map_type) < 0) return -1;
     list_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &list_spec, NULL);
     if (!list_type || PyModule_AddType(module, list_type) < 0) return -1;
-    return add_types(module) < 0 || add_packet_types(module) < 0 ? -1 : add_constants(module);
+    return add_types(module) < 0 || add_packet_types(module) < 0 || guarded_add(module) < 0 ? -1 : add_constants(module);
 }
 
 static PyModuleDef_Slot slots[] = {{Py_mod_exec, exec}, {0}};

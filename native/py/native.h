@@ -61,6 +61,8 @@ struct wait *wait_from_py(PyObject *index);
 PyObject *wait_to_py(int error, struct wait *wait);
 void cell_dealloc(PyObject *self);
 PyObject *cell_await(PyObject *self, PyObject *channel);
+/* The token of the running task, when it is what holds that recursive lock; else 0 (an exception may be set). */
+uint32_t token_of(PyObject *self, struct cell *cell);
 PyObject *cell_announce(PyObject *self, PyObject *unused);
 
 /* An exception of procession.errors, with one argument. Returns NULL. */
@@ -112,6 +114,9 @@ extern PyMethodDef block_functions[], parcel_functions[];
 PyObject *parcels_note(PyObject *list);
 /* The parcel of such five numbers. 0, or -1 with an exception set. */
 int parcel_read(PyObject *numbers, struct parcel *out);
+extern PyMethodDef memory_functions[];
+/* Guarded and GuardedName. */
+int guarded_add(PyObject *module);
 
 extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
 extern PyType_Spec map_spec, list_spec;

@@ -48,8 +48,14 @@ if TYPE_CHECKING:
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
+    from procession.share import managers, shared_memory, sharedctypes
+    from procession.share.arrays import asarray as asarray
+    from procession.share.arrays import empty as empty
+    from procession.share.arrays import full as full
+    from procession.share.arrays import zeros as zeros
     from procession.share.mapping import SharedDict
     from procession.share.sequence import SharedList
+    from procession.share.usage import memory_use
     from procession.sync.several import acquire_all
 
     Array, Barrier, BoundedSemaphore = _context.Array, _context.Barrier, _context.BoundedSemaphore
@@ -72,9 +78,12 @@ __all__ = [
     "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict",
     "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value",
     "acquire_all", "active_children", "allow_connection_pickling", "cpu_count", "current_process", "freeze_support",
-    "get_all_start_methods", "get_context", "get_logger", "get_start_method", "log_to_stderr", "parent_process", "reducer",
-    "set_executable", "set_forkserver_preload", "set_start_method", "wait",
+    "get_all_start_methods", "get_context", "get_logger", "get_start_method", "log_to_stderr", "managers", "memory_use",
+    "parent_process", "reducer", "set_executable", "set_forkserver_preload", "set_start_method", "shared_memory",
+    "sharedctypes", "wait",
 ]  # fmt: skip
+#: They need numpy, so that `from procession import *` does without them.
+_ARRAYS = ("asarray", "empty", "full", "zeros")
 
 #: Where a public name lives; what is not listed is bound to the default context. Nothing is imported before it is used, so that
 #: `procession run`, which uses little, starts fast.
@@ -85,15 +94,20 @@ _HOMES = {
         "BufferTooShort", "Closed", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
+    "procession": ("managers", "shared_memory", "sharedctypes"),
+    "procession.share.arrays": _ARRAYS,
+    "procession.share.usage": ("memory_use",),
     "procession.share.mapping": ("SharedDict",),
     "procession.share.sequence": ("SharedList",),
     "procession.sync.several": ("acquire_all",),
     "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
 }
+#: Those that are modules.
+_MODULES = ("managers", "shared_memory", "sharedctypes")
 
 
 def __getattr__(name: str) -> object:
-    if name not in __all__:
+    if name not in __all__ and name not in _ARRAYS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     from importlib import import_module
 
@@ -101,10 +115,10 @@ def __getattr__(name: str) -> object:
     if home is None:
         value = getattr(import_module("procession.process.context").default_context, name)
     else:
-        value = getattr(import_module(home), name)
+        value = import_module(f"{home}.{name}") if name in _MODULES else getattr(import_module(home), name)
     globals()[name] = value
     return value
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *__all__, *_ARRAYS})

@@ -37,6 +37,7 @@ def test_each_test_that_is_named_exists() -> None:
         pytest.skip("this Python came without its tests")
     classes = [node for node in ast.parse(Path(spec.origin).read_text()).body if isinstance(node, ast.ClassDef)]
     known = {f"{c.name}.{f.name}" for c in classes for f in c.body if isinstance(f, ast.FunctionDef)}
-    named = {test for difference in DIFFERENCES for test in difference["tests"]}
+    # (A pattern stands for a test that not every version of Python has.)
+    named = {test for difference in DIFFERENCES for test in difference["tests"] if "*" not in test}
     assert named
     assert named <= known

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sysconfig
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -289,3 +290,35 @@ def test_examples_are_short_and_unguarded() -> None:
         assert len(text.splitlines()) < 60, path.name
         assert "__main__" not in text, path.name
         assert path.stem in tested, f"{path.name} has no test"
+
+
+def test_values(run: Run) -> None:
+    assert printed(run, "values") == [
+        "counted to 4000",
+        "squares: [0.0, 1.0, 4.0, 9.0, 16.0, 25.0, 36.0, 49.0]",
+        "refused: Array length must be >= 0, not -1",
+    ]
+
+
+def test_shared_memory(run: Run) -> None:
+    assert printed(run, "shared_memory") == [
+        "hello, program",
+        "nobody finds it any more",
+        "who has it still reads hello",
+        "[1, 2.5, 'three', None]",
+    ]
+
+
+@pytest.mark.skipif(find_spec("numpy") is None, reason="numpy is not installed")
+def test_arrays(run: Run) -> None:
+    assert printed(run, "arrays") == [
+        "a line became [1. 1. 1.]",
+        "shared: [[0, 1, 2], [3, 4, 5]] True",
+        "given back: True",
+    ]
+
+
+def test_manager(run: Run) -> None:
+    lines = printed(run, "manager")
+    assert lines[0] == "['Ada', 'Edsger', 'Grace'] [1, 2, 3]"
+    assert re.fullmatch(r"the manager is gone: \w+Error", lines[1])

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from multiprocessing import context as mp_context
 from typing import Any
 
-from procession.compat import modules
+from procession.compat import memory, modules
 from procession.compat.forkserver import ForkServer
 from procession.compat.stand_in import StandIn
 from procession.process import context
@@ -68,6 +68,7 @@ def install() -> None:
     _replace_forkserver()
     _replace_synchronize()
     _undo.append(modules.replace(_replace))
+    memory.install(_replace)
     if chosen is not None and default.get_start_method(allow_none=True) is None:
         default.set_start_method(chosen)
 
@@ -104,6 +105,7 @@ def uninstall() -> None:
     """Give `multiprocessing` back what was its own. Processes that were started stay what they are."""
     while _undo:
         _undo.pop()()
+    memory.uninstall()
     while _absent_modules:
         sys.modules.pop(_absent_modules.pop(), None)
     while _saved:

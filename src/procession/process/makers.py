@@ -9,7 +9,7 @@ __all__ = ["MAKES", "Makers"]
 #: Names of `multiprocessing` that are ours.
 MAKES = (
     "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier", "Queue", "JoinableQueue", "SimpleQueue",
-    "Pipe",
+    "Pipe", "Value", "Array", "RawValue", "RawArray", "Manager",
 )  # fmt: skip
 
 
@@ -69,6 +69,39 @@ class Makers:
         from procession.share.connection import Pipe
 
         return Pipe(duplex)
+
+    def RawValue(self, typecode_or_type: Any, *args: Any) -> Any:
+        """A number in shared memory, without a lock; see `procession.share.sharedctypes`."""
+        from procession.share.sharedctypes import RawValue
+
+        return RawValue(typecode_or_type, *args)
+
+    def RawArray(self, typecode_or_type: Any, size_or_initializer: Any) -> Any:
+        """Numbers in shared memory, without a lock; see `procession.share.sharedctypes`."""
+        from procession.share.sharedctypes import RawArray
+
+        return RawArray(typecode_or_type, size_or_initializer)
+
+    def Value(self, typecode_or_type: Any, *args: Any, lock: Any = True) -> Any:
+        """A number in shared memory, with a lock; see `procession.share.sharedctypes`."""
+        from procession.share.sharedctypes import Value
+
+        return Value(typecode_or_type, *args, lock=lock, ctx=self)
+
+    def Array(self, typecode_or_type: Any, size_or_initializer: Any, *, lock: Any = True) -> Any:
+        """Numbers in shared memory, with a lock; see `procession.share.sharedctypes`."""
+        from procession.share.sharedctypes import Array
+
+        return Array(typecode_or_type, size_or_initializer, lock=lock, ctx=self)
+
+    def Manager(self) -> Any:
+        """A process that holds objects for others, started; see `procession.share.managers`."""
+        from procession.share.managers import SyncManager
+
+        context: Any = self
+        manager = SyncManager(ctx=context)
+        manager.start()
+        return manager
 
     def Queue(self, maxsize: int = 0, *, redeliver: bool = False) -> Any:
         """Messages between processes; see `procession.share.queues`."""

@@ -131,8 +131,10 @@ class _MessagePopen(Popen):
         try:
             return portable.dumps(process, self._modules)
         except Exception as error:
-            _native.parcels_drop(self._parcels)
-            raise self._unpicklable(process, error) from error
+            try:
+                raise self._unpicklable(process, error) from error  # (which pickles each part once more)
+            finally:
+                _native.parcels_drop(self._parcels)
         finally:
             _native.parcels_note(None)
             mp_context.set_spawning_popen(None)
