@@ -207,6 +207,11 @@ static uint32_t extent(uint32_t chunk) {
     return count;
 }
 
+/* What is low is used first: it is within everybody's window. */
+static void lower_hint(uint32_t chunk) {
+    if (chunk < word_peek(&commons->chunk_hint)) word_poke(&commons->chunk_hint, chunk);
+}
+
 void arena_give(uint64_t offset) {
     uint32_t chunk = (uint32_t)(offset / CHUNK_SIZE);
     uint32_t head = chunk < FIRST ? 0 : word_read(&commons_chunks()[chunk]);
@@ -218,7 +223,7 @@ void arena_give(uint64_t offset) {
         count_warm((int32_t)count);
         free_words(chunk, count, CHUNK_WARM);
     }
-    if (chunk < word_peek(&commons->chunk_hint)) word_poke(&commons->chunk_hint, chunk);
+    lower_hint(chunk);
 }
 
 void arena_pass(uint64_t offset, uint32_t owner) {
@@ -245,6 +250,7 @@ uint64_t arena_disown(uint32_t owner) {
         uint32_t count = 1; /* at a time: in a run that is one extent or several */
         while (chunk + count < top && owner_of(word_read(&commons_chunks()[chunk + count])) == owner) count++;
         release(chunk, count);
+        lower_hint(chunk);
         freed += count;
         chunk += count - 1;
     }

@@ -190,7 +190,7 @@ used = int(open("/proc/self/statm").read().split()[0]) * 4096
 resource.setrlimit(resource.RLIMIT_AS, (used + (1 << 20), 120 << 20))
 for act in (
     lambda: d.update((i, text) for i in range(1000)), lambda: l.extend(text for i in range(1000)),
-    lambda: d.update(((i, 1), 1) for i in range(10**6)), lambda: [l.append(1) for i in range(10**7)],
+    lambda: d.update(((i, 1), 1) for i in range(10**6)), lambda: any(l.append(1) for i in range(10**7)),
 ):
     try:
         act()
