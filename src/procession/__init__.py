@@ -27,6 +27,7 @@ TYPE_CHECKING = False  # (to import it from typing would take longer than the re
 if TYPE_CHECKING:
     from multiprocessing import reducer
 
+    from procession import connection
     from procession.core.cpus import cpu_count
     from procession.errors import (
         AuthenticationError,
@@ -48,7 +49,7 @@ if TYPE_CHECKING:
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
-    from procession.share import managers, shared_memory, sharedctypes
+    from procession.share import managers, queues, shared_memory, sharedctypes
     from procession.share.arrays import asarray as asarray
     from procession.share.arrays import empty as empty
     from procession.share.arrays import full as full
@@ -77,10 +78,10 @@ __all__ = [
     "JoinableQueue", "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError",
     "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict",
     "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value",
-    "acquire_all", "active_children", "allow_connection_pickling", "cpu_count", "current_process", "freeze_support",
-    "get_all_start_methods", "get_context", "get_logger", "get_start_method", "log_to_stderr", "managers", "memory_use",
-    "parent_process", "reducer", "set_executable", "set_forkserver_preload", "set_start_method", "shared_memory",
-    "sharedctypes", "wait",
+    "acquire_all", "active_children", "allow_connection_pickling", "connection", "cpu_count", "current_process",
+    "freeze_support", "get_all_start_methods", "get_context", "get_logger", "get_start_method", "log_to_stderr", "managers",
+    "memory_use", "parent_process", "queues", "reducer", "set_executable", "set_forkserver_preload", "set_start_method",
+    "shared_memory", "sharedctypes", "wait",
 ]  # fmt: skip
 #: They need numpy, so that `from procession import *` does without them.
 _ARRAYS = ("asarray", "empty", "full", "zeros")
@@ -94,7 +95,7 @@ _HOMES = {
         "BufferTooShort", "Closed", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
-    "procession": ("managers", "shared_memory", "sharedctypes"),
+    "procession": ("connection", "managers", "queues", "shared_memory", "sharedctypes"),
     "procession.share.arrays": _ARRAYS,
     "procession.share.usage": ("memory_use",),
     "procession.share.mapping": ("SharedDict",),
@@ -103,7 +104,7 @@ _HOMES = {
     "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
 }
 #: Those that are modules.
-_MODULES = ("managers", "shared_memory", "sharedctypes")
+_MODULES = ("connection", "managers", "queues", "shared_memory", "sharedctypes")
 
 
 def __getattr__(name: str) -> object:

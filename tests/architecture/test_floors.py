@@ -16,7 +16,7 @@ HOUSE = Path(procession.__file__).parent
 FILES = sorted(HOUSE.rglob("*.py"))
 
 #: Modules of the standard library's names, which only say where they are.
-ALIASES = ("managers", "shared_memory", "sharedctypes")
+ALIASES = ("connection", "managers", "queues", "shared_memory", "sharedctypes")
 
 
 def floors() -> dict[str, int]:
