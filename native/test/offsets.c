@@ -5,6 +5,7 @@
 #include "../arena.h"
 #include "../list.h"
 #include "../map.h"
+#include "../queue.h"
 #include "../start.h"
 #include "../waits.h"
 
@@ -40,6 +41,12 @@ int main(void) {
     FIELD(cell, link);
     FIELD(wait, state); FIELD(wait, key); FIELD(wait, tid); FIELD(wait, channel); FIELD(wait, ticket); FIELD(wait, since);
     FIELD(wait, units); FIELD(wait, stake); FIELD(wait, name);
+    FIELD(queue, maxsize); FIELD(queue, flags); FIELD(queue, closes); FIELD(queue, closed); FIELD(queue, done);
+    FIELD(queue, look); FIELD(queue, putting); FIELD(queue, last); FIELD(queue, draft); FIELD(queue, getting);
+    FIELD(queue, returned); FIELD(queue, first); FIELD(queue, oldest); FIELD(queue, items); FIELD(queue, space);
+    FIELD(queue, joins); FIELD(queue, watches); FIELD(queue, spare);
+    FIELD(segment, next); FIELD(segment, back); FIELD(segment, front);
+    FIELD(parcel, index); FIELD(parcel, serial); FIELD(parcel, stake); FIELD(parcel, ticket);
     FIELD(heap_head, table); FIELD(heap_head, version); FIELD(heap_head, reserved);
     FIELD(heap_log, size); FIELD(heap_log, end);
     FIELD(map_table, size); FIELD(map_table, end); FIELD(map_table, slots); FIELD(map_table, count); FIELD(map_table, used);

@@ -47,13 +47,16 @@ def test_the_readme_states_the_bytes_as_they_are(tmp_path: Path) -> None:
 def test_offsets_prints_every_field() -> None:
     """So that a field added to a struct cannot be forgotten in the README."""
     program = (NATIVE / "test" / "offsets.c").read_text()
-    structs = {"commons": "commons.h", "obituary": "commons.h", "record": "table.h", "cell": "cells.h", "wait": "waits.h"}
+    structs = {
+        "commons": "commons.h", "obituary": "commons.h", "record": "table.h", "cell": "cells.h", "wait": "waits.h",
+        "queue": "queue.h", "segment": "queue.h",
+    }  # fmt: skip
     for struct, header in structs.items():
         body = re.search(rf"^struct {struct} {{(.*?)^}};", (NATIVE / header).read_text(), re.S | re.M)
         assert body is not None
         fields = re.findall(r"^    [\w ]+?\b(\w+)(?:\[\w+\])?;", body[1], re.M)
         assert len(fields) > 5
-        for field in fields:
+        for field in (field for field in fields if not re.fullmatch(r"pad\d", field)):
             assert f"FIELD({struct}, {field})" in program
 
 
