@@ -240,6 +240,27 @@ def test_philosophers(run: Run) -> None:
     ]
 
 
+def test_queue_tasks(run: Run) -> None:
+    assert printed(run, "queue_tasks") == [
+        "tasks in the queue: 1000",
+        "the victim had one task: True left: 999",
+        "results: 999 each once: 999",
+        "all done at once: False",
+        "served soup",
+        "served bread",
+        "all done: True",
+    ]
+
+
+def test_queue_redeliver(run: Run) -> None:
+    assert printed(run, "queue_redeliver") == [
+        "killed by signal 9 and still in the queue: 1",
+        "whole and alive",
+        "clumsy did [0, 1, 2] missing: [3, 4]",
+        "careful did [3, 4] missing: []",
+    ]
+
+
 def test_pipe(run: Run) -> None:
     assert printed(run, "pipe") == [
         "parent: 21 -> 42",
