@@ -12,8 +12,8 @@ The floors; each imports only from those below it:
     1  core       pickling, the child's __main__, processors, fork hooks
     0  _native    commons, process table, arena, clone, pidfd, reaper thread (C, in native/)
 
-The rest of floors 3 to 5 (share, pool, dispatch and aio) is being built; until then Queue, Pool, Manager and the rest are the
-standard library's, on our processes and locks.
+Floors 4 and 5 (pool, dispatch and aio) are being built; until then Pool is the standard library's, on our processes, locks and
+queues.
 """
 
 from __future__ import annotations
