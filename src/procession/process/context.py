@@ -1,7 +1,7 @@
 """Contexts: the whole interface of `multiprocessing`, bound to one start method.
 
-Derived from the standard library's contexts, so that what is not ours yet (queues, pools, managers) is the standard
-library's, with our processes below.
+Derived from the standard library's contexts, so that what is not ours yet (pools) is the standard library's, with
+our processes below.
 """
 
 from __future__ import annotations
