@@ -46,8 +46,20 @@ void queue_shut(struct queue_view *view) {
 
 typedef void mender(struct queue_view *view);
 
+/* Both sides try, and none waits with a lock in its hands. */
+static void mend_all(struct queue_view *view, mender *mend) {
+    bool back = mend == segments_mend_back;
+    struct mutex other = back ? getting(view) : putting(view);
+    mend(view);
+    int r = mutex_try_shortly(other);
+    if (r < 0) return; /* (somebody is there: what the dead one left is found after the next death, or with the queue's end) */
+    if (r == (int)HOLDER_DIED) (back ? segments_mend_front : segments_mend_back)(view);
+    segments_sweep(view);
+    mutex_unlock(other, false);
+}
+
 static int entered(struct queue_view *view, int r, mender *mend) {
-    if (r == (int)HOLDER_DIED) mend(view);
+    if (r == (int)HOLDER_DIED) mend_all(view, mend);
     return r < 0 ? r : 0;
 }
 
@@ -194,8 +206,8 @@ void queue_give_up(struct queue_view *view, enum queue_part part, struct wait *w
     if (wait_end(wait) == WAIT_WOKEN && part != PART_WATCH) wake(view, part);
 }
 
-int queue_await(struct queue_view *view, enum queue_part part, uint32_t channel, struct wait **out) {
-    int r = wait_begin(key_of(view, part), 0, 0, channel, out);
+int queue_await(struct queue_view *view, enum queue_part part, bool for_ever, uint32_t channel, struct wait **out) {
+    int r = wait_begin(key_of(view, part), for_ever, 0, channel, out);
     if (r == 0) queue_announce(view, part);
     return r;
 }

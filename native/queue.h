@@ -128,8 +128,8 @@ void queue_left(struct queue_view *view);
 /* Nobody is left who could put, after somebody has closed, and it is empty. */
 bool queue_finished(struct queue_view *view);
 
-/* For tasks: a wait for that part, after which to look once more. */
-int queue_await(struct queue_view *view, enum queue_part part, uint32_t channel, struct wait **out);
+/* For tasks: a wait for that part, after which to look once more; `for_ever`: without a time limit. */
+int queue_await(struct queue_view *view, enum queue_part part, bool for_ever, uint32_t channel, struct wait **out);
 void queue_announce(struct queue_view *view, enum queue_part part);
 /* A wait ends; what it was told goes to another. */
 void queue_give_up(struct queue_view *view, enum queue_part part, struct wait *wait);

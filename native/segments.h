@@ -23,6 +23,8 @@ void segments_recount(struct queue_view *view);
 /* Who had that lock is dead: put its side in order. */
 void segments_mend_back(struct queue_view *view);
 void segments_mend_front(struct queue_view *view);
+/* With both locks, after a death: give back the segments that it left outside the chain. */
+void segments_sweep(struct queue_view *view);
 
 static inline word64 *entry_at(struct segment *segment, uint32_t position) {
     return (word64 *)((char *)segment + position);

@@ -342,10 +342,10 @@ static PyObject *all_done(PyObject *self, PyObject *unused) {
 static PyObject *await_(PyObject *self, PyObject *args) {
     struct queue_view *view = view_of(self);
     unsigned channel;
-    int part;
+    int part, for_ever = 0;
     struct wait *wait;
-    if (!view || !PyArg_ParseTuple(args, "iI", &part, &channel)) return NULL;
-    int r = queue_await(view, (enum queue_part)part, channel, &wait);
+    if (!view || !PyArg_ParseTuple(args, "iI|p", &part, &channel, &for_ever)) return NULL;
+    int r = queue_await(view, (enum queue_part)part, for_ever, channel, &wait);
     return wait_to_py(r, wait);
 }
 
@@ -400,7 +400,7 @@ static PyMethodDef methods[] = {
     {"_task_done", task_done, METH_NOARGS, NULL},
     {"_join", join, METH_O, NULL},
     {"_all_done", all_done, METH_NOARGS, NULL},
-    {"_await", await_, METH_VARARGS, "_await(part, channel): a task's wait."},
+    {"_await", await_, METH_VARARGS, "_await(part, channel, for_ever=False): a task's wait."},
     {"_announce", announce, METH_O, "After wait_again, before another look."},
     {"_waiting", waiting, METH_O, "_waiting(part): how many wait for it."},
     {"_give_up", give_up, METH_VARARGS, "_give_up(part, wait): the end of a wait."},

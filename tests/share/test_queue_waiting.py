@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
+import pickle
 import select
 import signal
 import threading
@@ -100,6 +101,31 @@ def test_a_task_sees_the_end() -> None:
         process.join()
         with pytest.raises(Closed):
             await queue.get_async()
+
+    asyncio.run(main())
+
+
+def test_tasks_of_several_processes_see_the_end() -> None:
+    """Each waits in an event loop, and none of them could put."""
+
+    def wait_for_the_end(queue: Any) -> None:
+        async def main() -> None:
+            with pytest.raises(Closed):
+                await queue.get_async()
+
+        asyncio.run(main())
+
+    async def main() -> None:
+        queue = Queue()
+        other = pickle.loads(pickle.dumps(queue))
+        processes = [procession.Process(target=wait_for_the_end, args=(queue,)) for _ in range(2)]
+        for process in processes:
+            process.start()
+        await until_waiting(queue, 2)
+        other.close()
+        queue.close()
+        for process in processes:
+            assert await process == 0
 
     asyncio.run(main())
 

@@ -67,6 +67,7 @@ def _by_value(obj: Any, whole: bool) -> tuple[bytes, list[Any]]:
     import cloudpickle
 
     table = {**cloudpickle.Pickler.dispatch_table, **mp_reduction.ForkingPickler._extra_reducers}
+    table.pop(io.TextIOWrapper, None)  # (of a file it would send the text)
     return _pickle(obj, type("Pickler", (cloudpickle.Pickler,), {"dispatch_table": table}), whole)
 
 

@@ -21,12 +21,13 @@ _MOST = 2**31 - 1
 class _Part:
     """One part of a queue, as what `procession.sync.tasks` waits for."""
 
-    def __init__(self, queue: Any, part: int) -> None:
+    def __init__(self, queue: Any, part: int, for_ever: bool = False) -> None:
         self._queue = queue
         self._part = part
+        self._for_ever = for_ever
 
     def _await(self, channel: int) -> int:
-        wait: int = self._queue._await(self._part, channel)
+        wait: int = self._queue._await(self._part, channel, self._for_ever)
         return wait
 
     def _announce(self) -> None:
@@ -96,7 +97,7 @@ class _Messages(_native.Queue):
 
         from procession.sync import tasks
 
-        if not await tasks.take(_Part(self, _native.PART_ITEMS), attempt, timeout):
+        if not await tasks.take(_Part(self, _native.PART_ITEMS, timeout is None), attempt, timeout):
             raise Empty
         return found[0]
 
