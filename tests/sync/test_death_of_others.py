@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 from actors import Runner, told, wait_for_waiters
 
-import procession
-from procession import Barrier, BoundedSemaphore, Condition, Event, Lock, OwnerDiedWarning, RLock, RWLock, Semaphore
+from procession import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RWLock, Semaphore
 from procession.testing.saboteurs import sleep_for_ever
 from procession.testing.watch import eventually, stop
 
@@ -85,20 +84,6 @@ def test_a_reader_and_a_writer_die(actor: Any) -> None:
     writer.kill()
     assert [runner.end(SOON) for runner in runners] == [True] * 3
     assert (len(lock.readers), lock.writer) == (1, None)
-
-
-def test_the_lock_of_a_queue_does_not_stay_with_the_dead() -> None:
-    """Its readers take turns under a Lock; one that waits for a message when it is killed has it."""
-    queue = procession.SimpleQueue()
-    process = procession.Process(target=queue.get)
-    process.start()
-    eventually(lambda: queue._rlock.locked())
-    process.kill()
-    process.join()
-    queue.put("here")
-    with pytest.warns(OwnerDiedWarning):
-        assert queue.get() == "here"
-    queue.close()
 
 
 # --- those who wait ---
