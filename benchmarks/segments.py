@@ -23,7 +23,6 @@ def measure(options: Options) -> Answer:
     }  # fmt: skip
     measure_rivals(answer, options, (OURS, "mp"), scenarios, program="share_parent.py", limits="limits_share.c",
                    warm=("warm", {}))  # fmt: skip
-    answer.ratio_goal("SharedMemory made, closed and unlinked, against multiprocessing", _SCENARIO, "mp", 1)
     return answer
 
 

@@ -36,7 +36,8 @@ static struct queue_view *view_of(PyObject *self) {
 
 static struct queue_view *open_view(PyObject *self) {
     if (!((QueueObject *)self)->closed) return view_of(self);
-    PyErr_Format(PyExc_ValueError, "Queue %R is closed", self);
+    Py_XDECREF(PyObject_CallMethod(self, "_raise_closed", NULL)); /* (each kind of queue has its own) */
+    if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "Queue %R is closed", self);
     return NULL;
 }
 
@@ -148,12 +149,9 @@ static PyObject *failed(PyObject *self, PyObject *object) {
     return NULL;
 }
 
-static PyObject *put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    PyObject *object;
-    struct acquire how;
+static PyObject *put_one(PyObject *self, PyObject *object, const struct acquire *how) {
     struct outgoing out;
     uint32_t done = 0;
-    if (read_arguments("put", args, count, names, &object, &how) < 0) return NULL;
     struct queue_view *view = open_view(self);
     if (!view) return NULL;
     if (message_encode(object, &out) < 0) {
@@ -161,12 +159,22 @@ static PyObject *put(PyObject *self, PyObject *const *args, Py_ssize_t count, Py
         Py_XDECREF(answer);
         return answer ? Py_NewRef(Py_None) : NULL;
     }
-    int r = put_messages(view, &out.message, 1, &done, &how);
+    int r = put_messages(view, &out.message, 1, &done, how);
     message_forget(&out, done);
     ((QueueObject *)self)->used = true;
     if (r == 0) Py_RETURN_NONE;
     return raise_queue(r, true);
 }
+
+static PyObject *put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    PyObject *object;
+    struct acquire how;
+    if (read_arguments("put", args, count, names, &object, &how) < 0) return NULL;
+    return put_one(self, object, &how);
+}
+
+static const struct acquire for_ever = {true, PN_FOREVER};
+static PyObject *put_simply(PyObject *self, PyObject *object) { return put_one(self, object, &for_ever); }
 
 /* _put_many(sequence, block, timeout): how many were put. */
 static PyObject *put_many(PyObject *self, PyObject *args) {
@@ -220,13 +228,22 @@ static int get_message(struct queue_view *view, struct taken *taken, const struc
     return r == -EAGAIN && queue_finished(view) ? -EPIPE : r;
 }
 
-static PyObject *get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
-    struct acquire how;
+static PyObject *get_one(PyObject *self, const struct acquire *how) {
     struct taken taken;
     struct queue_view *view = open_view(self);
-    if (!view || acquire_from_py("get", args, count, names, &how) < 0) return NULL;
-    int r = get_message(view, &taken, &how);
+    if (!view) return NULL;
+    int r = get_message(view, &taken, how);
     return r ? raise_queue(r, false) : received(view, &taken);
+}
+
+static PyObject *get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
+    struct acquire how;
+    return acquire_from_py("get", args, count, names, &how) < 0 ? NULL : get_one(self, &how);
+}
+
+static PyObject *get_simply(PyObject *self, PyObject *unused) {
+    (void)unused;
+    return get_one(self, &for_ever);
 }
 
 /* _get_more(most): a list of what is there. */
@@ -388,11 +405,14 @@ PyMethodDef queue_functions[] = {
 
 #define FAST(function) (PyCFunction)(void (*)(void))(function)
 static PyMethodDef methods[] = {
-    {"put", FAST(put), METH_FASTCALL | METH_KEYWORDS, "put(obj, block=True, timeout=None)\n--\n\nPut it into the queue."},
-    {"get", FAST(get), METH_FASTCALL | METH_KEYWORDS, "get(block=True, timeout=None)\n--\n\nThe next message."},
+    {"put", FAST(put), METH_FASTCALL | METH_KEYWORDS, "put($self, obj, block=True, timeout=None)\n--\n\nPut it into the queue."},
+    {"get", FAST(get), METH_FASTCALL | METH_KEYWORDS, "get($self, block=True, timeout=None)\n--\n\nThe next message."},
     {"qsize", qsize, METH_NOARGS, "How many messages there are at this moment."},
     {"empty", empty, METH_NOARGS, "Whether there is no message at this moment."},
     {"full", full, METH_NOARGS, "Whether there are `maxsize` messages at this moment."},
+    {"_put_simply", put_simply, METH_O, "_put_simply($self, obj, /)\n--\n\nPut it into the queue. Never waits for space."},
+    {"_get_simply", get_simply, METH_NOARGS,
+     "_get_simply($self, /)\n--\n\nThe next message; waits for it. Raises Closed when it can never come (see Queue)."},
     {"_configure", configure, METH_VARARGS, "_configure(maxsize, flags): before anybody uses it."},
     {"_put_many", put_many, METH_VARARGS, NULL},
     {"_get_more", get_more, METH_O, NULL},

@@ -47,6 +47,10 @@ class _Messages(_native.Queue):
     def __reduce__(self) -> Any:
         return _native.queue_receive, (type(self), *self.parcel())
 
+    def _raise_closed(self) -> None:
+        """This handle was closed."""
+        raise ValueError(f"Queue {self!r} is closed")
+
     def _failed(self, error: BaseException, obj: Any) -> bool:
         """`obj` cannot be written down. Whether that is settled, so that `put` does not raise."""
         return False
@@ -233,28 +237,21 @@ class SimpleQueue(_Messages):
     def __init__(self, *, ctx: Any = None) -> None:
         pass
 
-    def get(self) -> Any:  # type: ignore[override]
-        """The next message; waits for it. Raises Closed when it can never come (see Queue)."""
-        self._check_open()
-        return super().get()
-
-    def put(self, obj: Any) -> None:  # type: ignore[override]
-        """Put it into the queue."""
-        self._check_open()
-        super().put(obj)
+    put = _native.Queue._put_simply  # type: ignore[assignment]
+    get = _native.Queue._get_simply  # type: ignore[assignment]
 
     def empty(self) -> bool:
         """Whether there is no message at this moment."""
-        self._check_open()
+        if self._closed:
+            self._raise_closed()
         return super().empty()
 
     def close(self) -> None:
         """This process uses this handle no more. May be called again."""
         self._close()
 
-    def _check_open(self) -> None:
-        if self._closed:
-            raise OSError(f"{self!r} is closed")
+    def _raise_closed(self) -> None:
+        raise OSError(f"{self!r} is closed")
 
     __class_getitem__: Any = classmethod(GenericAlias)
 
