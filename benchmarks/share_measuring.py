@@ -182,11 +182,11 @@ class Sharing:
 
     def hold_arrays(self, processes: int) -> list[int]:
         """Start children that will each hold an array; their pids."""
-        there, back = self._library.queue(), self._library.queue()
-        children = [self._start(sides.hold_array, there, back, self._path) for _ in range(processes)]
+        queues = [self._library.queue() for _ in range(3)]
+        children = [self._start(sides.hold_array, *queues, self._path) for _ in range(processes)]
         for _ in children:
-            back.get()
-        self._held = [there, back, children]
+            queues[1].get()
+        self._held = [*queues, children]
         signal.alarm(0)
         return [child.pid for child in children]
 
@@ -194,7 +194,7 @@ class Sharing:
         """One array, to each of them; they have looked at all of it after that."""
         from share_arrays import Way
 
-        there, back, children = self._held
+        there, back, _, children = self._held
         signal.alarm(PATIENCE)
         way = Way(self._rival, self._library, megabytes * 125_000, self._rival != "mp_named")
         self._held.append(way)
@@ -208,13 +208,13 @@ class Sharing:
 
     def release_arrays(self) -> None:
         """They drop it and end."""
-        there, back, children, way = self._held
+        *queues, children, way = self._held
         self._held = []
         for _ in children:
-            there.put("enough")
+            queues[2].put("enough")
         self._join(*children)
         way.end()
-        self._library.drop(there, back)
+        self._library.drop(*queues)
 
     # --- what the driver looks at ---
 

@@ -197,8 +197,9 @@ def answer_arrays_by_name(connection: Any, path: str, count: int) -> None:
         connection.send(result)
 
 
-def hold_array(there: Any, back: Any, path: str) -> None:
-    """Take an array (or the name of its memory), look at all of it, and hold it until there is something else to get."""
+def hold_array(there: Any, back: Any, enough: Any, path: str) -> None:
+    """Take an array (or the name of its memory), look at all of it, and hold it until there is enough. (That comes by another
+    queue: who is quick would take the next one's array.)"""
     import numpy
 
     _child(path)
@@ -212,7 +213,7 @@ def hold_array(there: Any, back: Any, path: str) -> None:
         segment = SharedMemory(array[0])
         array = numpy.ndarray((array[1],), "d", segment.buf)
     back.put(float(array.sum()))
-    there.get()
+    enough.get()
     del array
     if segment is not None:
         segment.close()
