@@ -226,6 +226,11 @@ void arena_give(uint64_t offset) {
     lower_hint(chunk);
 }
 
+void arena_give_of(uint64_t offset, uint32_t owner) {
+    uint32_t chunk = (uint32_t)(offset / CHUNK_SIZE);
+    if (chunk >= FIRST && owner_of(word_read(&commons_chunks()[chunk])) == owner) arena_give(offset);
+}
+
 void arena_pass(uint64_t offset, uint32_t owner) {
     uint32_t chunk = (uint32_t)(offset / CHUNK_SIZE), count = extent(chunk);
     uint32_t part = word_read(&commons_chunks()[chunk]) & CHUNK_PART;

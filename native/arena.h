@@ -28,6 +28,8 @@ int arena_take_clean(uint64_t size, uint32_t owner, uint64_t *offset);
 int arena_take_copy(const void *bytes, uint64_t size, uint32_t owner, uint64_t *offset);
 /* Give an extent back. */
 void arena_give(uint64_t offset);
+/* The same, if it is (still) `owner`'s: for who does it again after somebody that may have done it already. */
+void arena_give_of(uint64_t offset, uint32_t owner);
 /* Hand an extent to another owner. */
 void arena_pass(uint64_t offset, uint32_t owner);
 /* Give back all that `owner` has, when it is dead or being taken apart. Returns the number of chunks. */

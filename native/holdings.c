@@ -132,7 +132,7 @@ static void free_stakes(struct cell *cell) {
 static void take_apart(struct cell *cell) {
     uint32_t state = word_read(&cell->state), index = cell_index(cell);
     if ((state & 0xff) == CELL_QUEUE) drop_posted(index);
-    if ((state & 0xff) == CELL_BLOCK) arena_give(holding_offset(cell));
+    if ((state & 0xff) == CELL_BLOCK) arena_give_of(holding_offset(cell), OWNER_OBJECT(index)); /* (perhaps once more) */
     else arena_disown(OWNER_OBJECT(index));
     pn_step("memory given back");
     free_stakes(cell);
@@ -391,7 +391,8 @@ void holdings_recover_claimed(struct cell *cell, uint32_t owner) {
     arena_disown(OWNER_OBJECT(index));
     if (!stake || stake >= COMMONS_CELL_COUNT) return;
     uint32_t state = word_read(&cell_at(stake)->state); /* (`link` may be what was there before that was cleared) */
-    if ((state & 0xff) == CELL_STAKE && word_read(&cell_at(stake)->count) == index && word_read(&cell_at(stake)->tid) == owner)
+    uint32_t tid = word_read(&cell_at(stake)->tid);
+    if ((state & 0xff) == CELL_STAKE && word_read(&cell_at(stake)->count) == index && (tid == owner || tid == 0))
         word_swap(&cell_at(stake)->state, state, CELL_FREE);
     pn_step("half made");
 }

@@ -357,8 +357,7 @@ void kin_look_at_forks(void) {
         struct member who = member_at(slot);
         struct record *record = table_get(who);
         if (!record || !(word_read(&record->flags) & RECORD_FORKED) || word_read(&record->pid) == 0 || running(who)) continue;
-        recover(slot, word_read(&record->status_known) && word_peek(&record->status) == 0);
-        arena_disown(OWNER_MEMBER(slot));
+        recover_member(who, word_read(&record->status_known) && word_peek(&record->status) == 0);
     }
 }
 

@@ -113,9 +113,11 @@ static void recover_cell(struct cell *cell, const struct dead *dead) {
     }
     switch ((enum cell_kind)kind) {
     case CELL_CLAIMED:
-        if (state >> 8 != dead->owner || !still(dead)) break;
+        /* Ours first: what is done in its name must not be done to who claims it after another that was quicker. */
+        if (state >> 8 != dead->owner || !still(dead) || sync_enter() < 0) break;
+        if (!word_swap(&cell->state, state, CELL_CLAIMED | sync_me << 8)) break;
         holdings_recover_claimed(cell, dead->owner);
-        word_swap(&cell->state, state, CELL_FREE);
+        word_publish(&cell->state, CELL_FREE);
         break;
     case CELL_LOCK:
     case CELL_RLOCK:
@@ -230,7 +232,11 @@ static uint32_t heir_of(uint32_t slot) {
 }
 
 void recover(uint32_t slot, bool orderly) {
-    struct dead dead = {slot + 1, word_read(&commons_records()[slot].generation), orderly, heir_of(slot)};
+    recover_member((struct member){slot, word_read(&commons_records()[slot].generation)}, orderly);
+}
+
+void recover_member(struct member who, bool orderly) {
+    struct dead dead = {who.slot + 1, who.generation, orderly, heir_of(who.slot)};
     recover_after(&dead);
 }
 

@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "clock.h"
+#include "table.h"
 
 /* A waiter looks by itself in case that no reaper tells: its process may be stopped, or be no parent of the dead one's. */
 #define LOOK_FIRST (5 * PN_SECOND / 1000)
@@ -15,6 +16,8 @@
 
 /* The member in `slot` is dead, its record not yet free. `orderly`: it came to its end by itself, without an error. */
 void recover(uint32_t slot, bool orderly);
+/* The same for one whose record another may be about to free: nothing is done to who has the slot after it. */
+void recover_member(struct member who, bool orderly);
 /* For one that has waited for `key` for a while: recover after those of whom it waits who are dead. True: look again. */
 bool recover_look(uint32_t key);
 /* How long to wait for `key` until the next look, after a `last` time: twice as long each time, but no longer than a second

@@ -139,6 +139,25 @@ static void no_fork_after_all(void) {
     commons_leave();
 }
 
+/* It died between giving the memory back and the end: the place may be another's by now. */
+static void what_was_given_back_is_not_given_back_again(void) {
+    struct holding other;
+    make_block(100000);
+    struct member dead = member_add();
+    word_or(&table_get(dead)->flags, RECORD_SYNC);
+    struct cell *cell = cell_at(block);
+    uint64_t offset = holding_offset(cell);
+    word_publish(&cell_at(first.stake)->tid, 0);
+    word_publish(&cell->word, HOLDING_GONE | (dead.slot + 1));
+    arena_give(offset);
+    CHECK(holding_make(CELL_BLOCK, 100000, NULL, 0, &other) == 0 && holding_offset(cell_at(other.index)) == offset);
+    recover(dead.slot, false);
+    CHECK(!cell_get(block, serial) && arena_used(OWNER_OBJECT(other.index)) >= 100000);
+    holding_drop(&other);
+    CHECK(arena_used(OWNER_ANY) == 0);
+    commons_leave();
+}
+
 /* --- many at once: it is never gone while somebody has it, and gone afterwards ---------------------------------------------- */
 
 static void churn(int number) {
@@ -209,6 +228,7 @@ int main(void) {
     CASE(the_dead_hold_nothing);
     CASE(a_forked_child_holds_what_its_parent_holds);
     CASE(no_fork_after_all);
+    CASE(what_was_given_back_is_not_given_back_again);
     CASE(processes_hold_and_drop);
     CASE(the_last_two_at_once);
     return failed;

@@ -22,6 +22,7 @@ BUFFER_LEAST = 16384
 #: More of them than this stay in the pickle.
 _MOST_BUFFERS = 250
 
+
 class Reducers(dict[type, Any]):
     """A pickler's dispatch table: the reducers of ForkingPickler and of copyreg, as they are now."""
 
