@@ -202,9 +202,11 @@ static void post_mortem(struct child *child) {
     else reaper_sweep_later(child->who);
 }
 
-/* The scheduler's figures: the child's own last words, or what /proc says of the zombie. */
+/* What the record says of its end, before anybody may see that it has ended: who sees that may free the record.
+ * The scheduler's figures: the child's own last words, or what /proc says of the zombie. */
 static void note_times(struct child *child) {
     struct record *record = table_get(child->who);
+    child->task = record ? word_read(&record->task) : 0;
     if (record && word_read(&record->status_known)) {
         child->run_time = word_peek(&record->run_time);
         child->ready_time = word_peek(&record->ready_time);

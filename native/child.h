@@ -34,6 +34,7 @@ struct child {
     int status;           /* as wait(2) gives it */
     struct rusage usage;
     uint64_t run_time, ready_time;
+    uint64_t task;        /* number of the task that it had in hand when it died, 0 for none */
     int64_t started, ended; /* boot-time ns */
     int64_t kill_at;      /* monotonic; PN_FOREVER: never */
 };

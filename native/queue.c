@@ -6,8 +6,10 @@
 #include <string.h>
 
 #include "arena.h"
+#include "queue_parts.h"
 #include "segments.h"
 #include "spin.h"
+#include "tasks.h"
 
 struct queue *queue_map(struct cell *cell) { return arena_map(holding_offset(cell), sizeof(struct queue)); }
 void queue_unmap(struct queue *queue, struct cell *cell) {
@@ -74,6 +76,10 @@ static int enter(struct queue_view *view, struct mutex lock, mender *mend, int64
     return entered(view, mutex_lock(lock, deadline), mend);
 }
 
+int queue_enter_getting(struct queue_view *view, int64_t deadline) {
+    return enter(view, getting(view), segments_mend_front, deadline);
+}
+
 static void leave(struct mutex lock) { mutex_unlock(lock, false); }
 
 static word32 *word_of(struct queue_view *view, enum queue_part part) {
@@ -84,28 +90,26 @@ static word32 *word_of(struct queue_view *view, enum queue_part part) {
     default: return &view->queue->joins;
     }
 }
-static uint32_t key_of(struct queue_view *view, enum queue_part part) { return view->holding.index | KEY_PART(part); }
 
-static void wake_all(struct queue_view *view, enum queue_part part) {
+void queue_wake_all(struct queue_view *view, enum queue_part part) {
     word_fence();
     word32 *word = word_of(view, part);
     if (!(word_read(word) & WAITERS)) return;
     word_and(word, ~WAITERS); /* (who waits on says so again) */
     pn_step("all noted");
-    waits_tell(key_of(view, part), UINT32_MAX, WAIT_WOKEN);
+    waits_tell(queue_key(view, part), UINT32_MAX, WAIT_WOKEN);
 }
 
-static void tell_of_end(struct queue_view *view) {
-    wake_all(view, PART_ITEMS);
-    wake_all(view, PART_WATCH);
-}
+/* The one message that there is will be seen by a consumer that is awake and looks for it: see `spin_for_items`. */
+static bool is_looked_for(struct queue_view *view) { return word_read(&view->queue->spinner) && queue_size(view) <= 1; }
 
 /* After something has changed: partner of `announce`. */
-static void wake(struct queue_view *view, enum queue_part part) {
+void queue_wake(struct queue_view *view, enum queue_part part) {
     word_fence();
     word32 *word = word_of(view, part);
-    if (word_read(word) & WAITERS) waits_wake(word, key_of(view, part));
-    if (part == PART_ITEMS && (word_read(&view->queue->watches) & WAITERS)) wake_all(view, PART_WATCH);
+    if ((word_read(word) & WAITERS) && !(part == PART_ITEMS && is_looked_for(view))) waits_wake(word, queue_key(view, part));
+    if (part == PART_ITEMS && (word_read(&view->queue->watches) & WAITERS) && !word_read(&view->queue->attended))
+        queue_wake_all(view, PART_WATCH);
 }
 
 void queue_announce(struct queue_view *view, enum queue_part part) {
@@ -129,8 +133,10 @@ static uint32_t count_at(word64 *which, bool back) {
 
 static uint32_t puts_so_far(struct queue_view *view) { return count_at(&view->queue->last, true); }
 
+/* In this order: what happens meanwhile makes it too high, never too low. */
 uint32_t queue_size(struct queue_view *view) {
-    uint32_t gets = count_at(&view->queue->first, false), size = puts_so_far(view) - gets;
+    uint32_t gets = count_at(&view->queue->first, false), withdrawn = word_read(&view->queue->withdrawn);
+    uint32_t size = puts_so_far(view) - gets - withdrawn;
     return (size > INT32_MAX ? 0 : size) + word_read(&view->queue->returned);
 }
 
@@ -160,7 +166,7 @@ bool queue_readable(struct queue_view *view) {
         if (position < SEGMENT_HEAD || position >= SEGMENT_SIZE) continue;
         uint64_t head = head_at(segment, position);
         if (word_read(&view->queue->first) != offset) continue;
-        if (head & ENTRY_END) return queue_size(view) > 0;
+        if (head & (ENTRY_END | ENTRY_DONE)) return queue_size(view) > 0;
         return head || word_read(&view->queue->returned);
     }
     return queue_size(view) > 0;
@@ -184,11 +190,30 @@ static bool spin(struct queue_view *view, enum queue_part part) {
     return won;
 }
 
+/* With QUEUE_TASKS: while one looks, putting wakes nobody for the one message that it will see, which spares the kernel a sleeper
+ * that comes too late. Nothing is missed: who put has published the entry, then (after a fence) read `spinner`; if that was still set, the
+ * entry is seen by what we do after it is cleared, and the fence: another look, or in the end `pass_on`. */
+static bool spin_for_items(struct queue_view *view, bool *alone_once) {
+    bool alone = (view->queue->flags & QUEUE_TASKS) && word_swap(&view->queue->spinner, 0, sync_me);
+    pn_step("spinning");
+    bool won = spin(view, PART_ITEMS);
+    if (!alone) return won;
+    *alone_once = true;
+    word_publish(&view->queue->spinner, 0);
+    word_fence();
+    pn_step("spun");
+    return won;
+}
+
+/* A consumer for which others were not woken has taken one, or gives up: another for what is left. */
+static void pass_on(struct queue_view *view) {
+    if ((word_read(&view->queue->items) & WAITERS) && queue_readable(view)) queue_wake(view, PART_ITEMS);
+}
+
 /* Until it is worth trying again. `units` 1: for ever. */
-static int wait_for(struct queue_view *view, enum queue_part part, int64_t deadline) {
-    if (spin(view, part)) return 0;
+static int sleep_for(struct queue_view *view, enum queue_part part, int64_t deadline) {
     struct wait *wait;
-    int r = wait_begin(key_of(view, part), deadline == PN_FOREVER, 0, NO_CHANNEL, &wait);
+    int r = wait_begin(queue_key(view, part), deadline == PN_FOREVER, 0, NO_CHANNEL, &wait);
     if (r < 0) return r;
     queue_announce(view, part);
     while (!is_worth(view, part)) {
@@ -202,12 +227,16 @@ static int wait_for(struct queue_view *view, enum queue_part part, int64_t deadl
     return r < 0 ? r : 0;
 }
 
+static int wait_for(struct queue_view *view, enum queue_part part, int64_t deadline) {
+    return spin(view, part) ? 0 : sleep_for(view, part, deadline);
+}
+
 void queue_give_up(struct queue_view *view, enum queue_part part, struct wait *wait) {
-    if (wait_end(wait) == WAIT_WOKEN && part != PART_WATCH) wake(view, part);
+    if (wait_end(wait) == WAIT_WOKEN && part != PART_WATCH) queue_wake(view, part);
 }
 
 int queue_await(struct queue_view *view, enum queue_part part, bool for_ever, uint32_t channel, struct wait **out) {
-    int r = wait_begin(key_of(view, part), for_ever, 0, channel, out);
+    int r = wait_begin(queue_key(view, part), for_ever, 0, channel, out);
     if (r == 0) queue_announce(view, part);
     return r;
 }
@@ -235,7 +264,7 @@ static int put_some(struct queue_view *view, const struct message *messages, uin
     int error = write_some(view, messages, count, done);
     leave(putting(view));
     for (uint32_t i = before; i < *done && (i == before || (word_read(&view->queue->items) & WAITERS)); i++)
-        wake(view, PART_ITEMS);
+        queue_wake(view, PART_ITEMS);
     return error;
 }
 
@@ -279,7 +308,12 @@ static int copy_out(struct segment *segment, uint32_t position, uint64_t head, s
         return -ENOMEM;
     }
     if (parcels) memcpy(out->parcels, entry_parcel(segment, position), bytes);
-    if (out->size) memcpy(out->body, (char *)entry_parcel(segment, position) + bytes, out->size);
+    const char *body = (char *)entry_parcel(segment, position) + bytes;
+    if (entry_tagged(head)) {
+        memcpy(out->tag, body, sizeof out->tag);
+        body += sizeof out->tag, out->size -= sizeof out->tag, out->format &= ~FORMAT_TAGGED;
+    }
+    if (out->size) memcpy(out->body, body, out->size);
     out->parcel_count = parcels;
     return 0;
 }
@@ -293,7 +327,7 @@ static void claim_parcels(struct taken *taken) {
     }
 }
 
-static int take_next(struct queue_view *view, struct taken *out) {
+static int take_next(struct queue_view *view, struct taken *out, bool in_hand) {
     struct segment *segment;
     uint32_t position;
     uint64_t offset, head = segments_returned(view, &segment, &position, &offset);
@@ -305,38 +339,53 @@ static int take_next(struct queue_view *view, struct taken *out) {
     out->segment = offset;
     out->position = position;
     if (view->queue->flags & QUEUE_REDELIVERS) segments_hold(segment, position, head);
+    if (in_hand) task_note(out->tag[0]);
     if (!again) segments_take(segment, head);
     if (!(view->queue->flags & QUEUE_REDELIVERS)) claim_parcels(out);
     return 0;
 }
 
-static int get_one(struct queue_view *view, struct taken *out) {
-    int error = take_next(view, out);
+static int get_one(struct queue_view *view, struct taken *out, bool in_hand) {
+    int error = take_next(view, out, in_hand);
     leave(getting(view));
-    if (!error && view->queue->maxsize) wake(view, PART_SPACE);
+    if (!error && view->queue->maxsize) queue_wake(view, PART_SPACE);
     return error;
 }
 
-int queue_try_get(struct queue_view *view, struct taken *out) {
+static int try_get(struct queue_view *view, struct taken *out, bool in_hand) {
     int error = try_enter(view, getting(view), segments_mend_front);
-    return error ? error : get_one(view, out);
+    return error ? error : get_one(view, out, in_hand);
 }
 
-int queue_get_now(struct queue_view *view, struct taken *out) {
-    int error = enter(view, getting(view), segments_mend_front, clock_monotonic() + TURN);
-    return error ? error : get_one(view, out);
+static int get_now(struct queue_view *view, struct taken *out, bool in_hand) {
+    int error = queue_enter_getting(view, clock_monotonic() + TURN);
+    return error ? error : get_one(view, out, in_hand);
 }
 
-int queue_get(struct queue_view *view, struct taken *out, int64_t deadline) {
+static int get_or_wait(struct queue_view *view, struct taken *out, bool in_hand, int64_t deadline, bool *alone) {
     for (;;) {
-        int error = enter(view, getting(view), segments_mend_front, deadline);
-        if (!error) error = get_one(view, out);
+        int error = queue_enter_getting(view, deadline);
+        if (!error) error = get_one(view, out, in_hand);
         if (error != -EAGAIN) return error;
         if (queue_finished(view)) return -EPIPE;
-        error = wait_for(view, PART_ITEMS, deadline);
+        error = spin_for_items(view, alone) ? 0 : sleep_for(view, PART_ITEMS, deadline);
         if (error) return error == -ETIMEDOUT && queue_finished(view) ? -EPIPE : error;
     }
 }
+
+static int get(struct queue_view *view, struct taken *out, bool in_hand, int64_t deadline) {
+    bool alone = false;
+    int error = get_or_wait(view, out, in_hand, deadline, &alone);
+    if (alone) pass_on(view);
+    return error;
+}
+
+int queue_try_get(struct queue_view *view, struct taken *out) { return try_get(view, out, false); }
+int queue_get_now(struct queue_view *view, struct taken *out) { return get_now(view, out, false); }
+int queue_get(struct queue_view *view, struct taken *out, int64_t deadline) { return get(view, out, false, deadline); }
+int queue_try_take(struct queue_view *view, struct taken *out) { return try_get(view, out, true); }
+int queue_take_now(struct queue_view *view, struct taken *out) { return get_now(view, out, true); }
+int queue_take(struct queue_view *view, struct taken *out, int64_t deadline) { return get(view, out, true, deadline); }
 
 void queue_settle(struct queue_view *view, const struct taken *taken, bool again) {
     struct segment *segment = segment_at(taken->segment);
@@ -347,7 +396,7 @@ void queue_settle(struct queue_view *view, const struct taken *taken, bool again
         word_publish(&view->queue->look, 1);
         word_publish(entry, head & ~(0x7fffull << 42 | 63ull << 57));
         word_publish(&view->queue->look, 1);
-        wake(view, PART_ITEMS);
+        queue_wake(view, PART_ITEMS);
         return;
     }
     word_publish(entry, head | ENTRY_DONE);
@@ -363,7 +412,7 @@ int queue_task_done(struct queue_view *view) {
         if (done == puts_so_far(view)) return -EINVAL;
         if (!word_swap(&view->queue->done, done, done + 1)) continue;
         pn_step("task done");
-        if (done + 1 == puts_so_far(view)) wake_all(view, PART_DONE);
+        if (done + 1 == puts_so_far(view)) queue_wake_all(view, PART_DONE);
         return 0;
     }
 }
@@ -374,48 +423,4 @@ int queue_join(struct queue_view *view, int64_t deadline) {
     int r = 0;
     while (r == 0 && !queue_all_done(view)) r = wait_for(view, PART_DONE, deadline);
     return r;
-}
-
-/* --- closing -------------------------------------------------------------------------------------------------------- */
-
-void queue_close(struct queue_view *view) {
-    word_publish(&cell_at(view->holding.stake)->word, 1);
-    word_add(&view->queue->closes, 1);
-    pn_step("closed");
-    tell_of_end(view);
-}
-
-void queue_left(struct queue_view *view) {
-    if (word_read(&view->queue->closes) == 0) return;
-    word_publish(&cell_at(view->holding.stake)->word, 1);
-    tell_of_end(view);
-}
-
-static bool waits_for_ever(uint32_t owner, uint32_t key) {
-    for (uint32_t i = 0; i < waits_used(); i++) {
-        uint32_t state = word_read(&wait_at(i)->state);
-        if (wait_pending(state) && WAIT_OWNER(state) == owner && word_peek(&wait_at(i)->key) == key &&
-            word_peek(&wait_at(i)->units))
-            return true;
-    }
-    return false;
-}
-
-/* Somebody, other than this process, who may put something. */
-static bool may_put(struct queue_view *view, struct cell *stake) {
-    uint32_t tid = word_read(&stake->tid);
-    if (tid == 0 || tid == sync_me || word_read(&stake->word)) return false;
-    return tid > PN_SLOTS || !waits_for_ever(tid, key_of(view, PART_ITEMS));
-}
-
-bool queue_finished(struct queue_view *view) {
-    if (word_read(&view->queue->closed)) return true;
-    struct cell *cell = word_read(&view->queue->closes) ? holding_cell(&view->holding) : NULL;
-    if (!cell) return false;
-    for (uint32_t stake = word_read(&cell->link); stake; stake = word_read(&cell_at(stake)->link))
-        if (may_put(view, cell_at(stake))) return false;
-    if (queue_readable(view)) return false;
-    word_publish(&view->queue->closed, 1);
-    tell_of_end(view);
-    return true;
 }

@@ -15,6 +15,7 @@
 
 enum queue_flag {
     QUEUE_REDELIVERS = 1, /* what a dead consumer had in hand is given to another */
+    QUEUE_TASKS = 2,      /* its messages are tasks, or their results (tasks.h). Not with the other */
 };
 
 /* Parts of a queue that are waited for (KEY_PART). */
@@ -37,13 +38,17 @@ struct queue { /* at the object's offset; the groups are 64 bytes apart: who wri
     word32 returned; /* 132  how many entries before `first` are to be had again */
     word64 first;   /* 136  offset of the segment that is read from */
     word64 oldest;  /* 144  of the first that is still there; before `first` only with QUEUE_REDELIVERS */
-    char pad3[40];
+    word32 withdrawn; /* 152  how many entries that nobody has taken are withdrawn */
+    char pad3[36];
     word32 items; /* 192  bit 31, WAITERS: somebody waits for a message, */
     word32 space; /* 196  for space, */
     word32 joins; /* 200  for all tasks to be done */
     word32 watches; /* 204  for a message that it will not take itself: it keeps nobody else from being woken */
     word64 spare; /* 208  offset of a segment full of zeros to be used next, 0 for none */
-    char pad5[40];
+    word32 spinner;  /* 216  slot + 1 of a consumer that looks for the next message without sleeping, 0 for none (QUEUE_TASKS) */
+    word32 attended; /* 220  slot + 1 of who sees to all messages: nobody who watches is woken; 0: nobody does */
+    word32 nudges;   /* 224  how often those who watch were told to look up */
+    char pad5[28];
 };
 _Static_assert(sizeof(struct queue) == 256, "the queue is part of a file format");
 
@@ -70,12 +75,14 @@ _Static_assert(sizeof(struct segment) == SEGMENT_HEAD, "the segment is part of a
 #define ENTRY_DONE (1ull << 41)
 #define MESSAGE_MOST 16384u /* bytes of a body; longer ones are the first parcel's block */
 #define PARCELS_MOST 256u   /* per message */
+#define FORMAT_TAGGED 64u   /* in an entry's format: its body begins with a tag, two numbers of 8 bytes */
 #define PARCEL_NESTED (1u << 31) /* in a parcel's serial: it is not for who takes the message, but for who reads its body */
 
 struct message {
     const void *body;
     uint32_t size, format, parcel_count;
     const struct parcel *parcels;
+    const uint64_t *tag; /* two numbers that go with it, or NULL */
 };
 
 struct taken { /* a message that was got */
@@ -84,6 +91,7 @@ struct taken { /* a message that was got */
     struct parcel *parcels; /* to be freed, or NULL */
     uint64_t segment;       /* with QUEUE_REDELIVERS: where it is, until queue_settle */
     uint32_t position;
+    uint64_t tag[2];        /* zeros if it had none */
     char room[512];
 };
 
@@ -108,6 +116,10 @@ int queue_get(struct queue_view *view, struct taken *out, int64_t deadline);
 /* Not waiting for space, or messages; but for its turn, which comes in some microseconds unless that process is stopped. */
 int queue_put_now(struct queue_view *view, const struct message *messages, uint32_t count, uint32_t *done);
 int queue_get_now(struct queue_view *view, struct taken *out);
+/* The same three for a worker: before a message is taken, its tag's first number is noted as the task in hand (tasks.h). */
+int queue_try_take(struct queue_view *view, struct taken *out);
+int queue_take(struct queue_view *view, struct taken *out, int64_t deadline);
+int queue_take_now(struct queue_view *view, struct taken *out);
 void taken_free(struct taken *taken);
 /* With QUEUE_REDELIVERS: the message has come to its receiver, or (`again`) is to be had by others. */
 void queue_settle(struct queue_view *view, const struct taken *taken, bool again);

@@ -102,6 +102,10 @@ static void free_queue(struct cell *cell, const struct dead *dead) {
     free_and_wake((struct mutex){&queue->putting, cell_index(cell) | KEY_PART(PART_PUTTING)}, dead);
     free_and_wake((struct mutex){&queue->getting, cell_index(cell) | KEY_PART(PART_GETTING)}, dead);
     if (queue->flags & QUEUE_REDELIVERS) word_publish(&queue->look, 1);
+    /* Those that it kept from being woken are told to look with all who wait for a queue (`nudge`). */
+    if (still(dead)) word_swap(&queue->spinner, dead->owner, 0);
+    if (still(dead)) word_swap(&queue->attended, dead->owner, 0);
+    pn_step("queue unattended");
     queue_unmap(queue, cell);
 }
 

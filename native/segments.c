@@ -9,6 +9,7 @@
 #include "proc.h"
 
 #define AT(word) ((uint32_t)(word)) /* the low half of `back` and `front`: a place */
+#define TAG_SIZE (2 * (uint32_t)sizeof(uint64_t))
 #define PLACE(count, position) ((uint64_t)(count) << 32 | (position))
 #define COUNT(word) ((uint32_t)((word) >> 32))
 
@@ -101,15 +102,20 @@ static void fill(struct segment *segment, uint32_t position, const struct messag
     char *body = (char *)segment + position + 8 + message->parcel_count * sizeof(struct parcel);
     if (message->parcel_count)
         memcpy(entry_parcel(segment, position), message->parcels, message->parcel_count * sizeof(struct parcel));
+    if (message->tag) memcpy(body, message->tag, TAG_SIZE), body += TAG_SIZE;
     if (message->size) memcpy(body, message->body, message->size);
     pn_step("entry filled");
+}
+
+static uint64_t head_of(const struct message *message) {
+    uint32_t size = message->size + (message->tag ? TAG_SIZE : 0), format = message->format | (message->tag ? FORMAT_TAGGED : 0);
+    return ENTRY_SET | size | (uint64_t)format << 20 | (uint64_t)message->parcel_count << 28;
 }
 
 int segments_write(struct queue_view *view, const struct message *message) {
     struct segment *segment = segment_at(word_read(&view->queue->last));
     if (!segment) return -ENOMEM;
-    uint64_t head = ENTRY_SET | message->size | (uint64_t)message->format << 20 | (uint64_t)message->parcel_count << 28;
-    uint64_t back = word_read(&segment->back);
+    uint64_t head = head_of(message), back = word_read(&segment->back);
     if (AT(back) + entry_length(head) + 8 > SEGMENT_SIZE) {
         int error = extend(view, &segment, &back);
         if (error) return error;
@@ -190,6 +196,19 @@ static void retire_read(struct queue_view *view) {
     }
 }
 
+/* One more or less, under the lock. It is never too low: counted up after the entry is withdrawn, down before it is passed. */
+static void count_withdrawn(struct queue_view *view, int change) {
+    word_publish(&view->queue->withdrawn, word_peek(&view->queue->withdrawn) + (uint32_t)change);
+}
+
+/* Nobody gets it. (Who withdrew it may have died before its parcels were dropped.) */
+static void pass(struct queue_view *view, struct segment *segment, uint32_t position, uint64_t head) {
+    drop_parcels(segment, position, head, view->holding.index);
+    count_withdrawn(view, -1);
+    pn_step("withdrawn passed");
+    segments_take(segment, head);
+}
+
 uint64_t segments_next(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset) {
     for (;;) {
         *offset = word_read(&view->queue->first);
@@ -197,6 +216,8 @@ uint64_t segments_next(struct queue_view *view, struct segment **segment, uint32
         if (!*segment) return 0;
         *position = AT(word_read(&(*segment)->front));
         uint64_t head = word_read(entry_at(*segment, *position));
+        if (head & ENTRY_DONE) pass(view, *segment, *position, head);
+        if (head & ENTRY_DONE) continue;
         if (!(head & ENTRY_END)) return head;
         word_publish(&view->queue->first, word_read(&(*segment)->next));
         pn_step("next segment");
@@ -286,11 +307,67 @@ uint64_t segments_returned(struct queue_view *view, struct segment **segment, ui
     return found.head;
 }
 
+/* --- entries that are withdrawn -------------------------------------------------------------------------------------- */
+
+/* Call for each entry that nobody has taken; the place where it answered false, or NULL. */
+static struct segment *visit_ahead(struct queue_view *view, visitor *call, uint32_t *at, uint64_t *head) {
+    struct segment *segment = segment_at(word_read(&view->queue->first));
+    *at = segment ? AT(word_read(&segment->front)) : 0;
+    while (segment && (*head = word_read(entry_at(segment, *at)))) {
+        if (*head & ENTRY_END) {
+            segment = segment_at(word_read(&segment->next));
+            *at = SEGMENT_HEAD;
+        } else if (call(view, segment, *at, *head)) {
+            *at += entry_length(*head);
+        } else {
+            return segment;
+        }
+    }
+    return NULL;
+}
+
+static _Thread_local uint64_t sought;
+
+static bool is_another(struct queue_view *view, struct segment *segment, uint32_t position, uint64_t head) {
+    (void)view;
+    return (head & ENTRY_DONE) || !entry_tagged(head) || entry_tag(segment, position, head)[0] != sought;
+}
+
+bool segments_withdraw(struct queue_view *view, uint64_t number) {
+    uint32_t position;
+    uint64_t head;
+    sought = number;
+    struct segment *segment = visit_ahead(view, is_another, &position, &head);
+    if (!segment) return false;
+    word_publish(entry_at(segment, position), head | ENTRY_DONE);
+    pn_step("entry withdrawn");
+    count_withdrawn(view, 1);
+    pn_step("withdrawn counted");
+    drop_parcels(segment, position, head, view->holding.index);
+    uint64_t offset;
+    segments_next(view, &segment, &position, &offset); /* (passes those in front) */
+    return true;
+}
+
+static bool count_if_done(struct queue_view *view, struct segment *segment, uint32_t position, uint64_t head) {
+    (void)segment, (void)position;
+    if (head & ENTRY_DONE) count_withdrawn(view, 1);
+    return true;
+}
+
+static void recount_withdrawn(struct queue_view *view) {
+    uint32_t position;
+    uint64_t head;
+    word_publish(&view->queue->withdrawn, 0);
+    visit_ahead(view, count_if_done, &position, &head);
+}
+
 /* It died with the lock of the consumers: what it had taken and not claimed is lost with it. */
 void segments_mend_front(struct queue_view *view) {
     retire_read(view);
     if (is_redelivering(view)) word_publish(&view->queue->look, 1);
     else visit_read(view, drop_rest);
+    if (view->queue->flags & QUEUE_TASKS) recount_withdrawn(view);
     pn_step("front mended");
 }
 

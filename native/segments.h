@@ -18,7 +18,9 @@ void segments_take(struct segment *segment, uint64_t head);
 void segments_hold(struct segment *segment, uint32_t position, uint64_t head);
 /* The first entry that was in dead hands, or given back: its head, or 0. */
 uint64_t segments_returned(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset);
-/* How many of these there are, after a death. */
+/* The first entry that nobody has taken and whose tag begins with that number: it is withdrawn, so that no consumer gets it. */
+bool segments_withdraw(struct queue_view *view, uint64_t number);
+/* How many of the returned there are, after a death. */
 void segments_recount(struct queue_view *view);
 /* Who had that lock is dead: put its side in order. */
 void segments_mend_back(struct queue_view *view);
@@ -34,8 +36,12 @@ static inline uint32_t entry_parcels(uint64_t head) { return (uint32_t)(head >> 
 static inline uint32_t entry_length(uint64_t head) {
     return 8 + entry_parcels(head) * (uint32_t)sizeof(struct parcel) + (entry_size(head) + 7) / 8 * 8;
 }
+static inline bool entry_tagged(uint64_t head) { return head >> 20 & FORMAT_TAGGED; }
 static inline struct parcel *entry_parcel(struct segment *segment, uint32_t position) {
     return (struct parcel *)((char *)segment + position + 8);
+}
+static inline const uint64_t *entry_tag(struct segment *segment, uint32_t position, uint64_t head) {
+    return (const uint64_t *)(entry_parcel(segment, position) + entry_parcels(head));
 }
 
 #endif

@@ -60,6 +60,9 @@ int table_add(struct member *out, enum record_state state, uint32_t flags, struc
     word_poke(&record->born, (uint64_t)clock_boot());
     pn_step("half filled");
     memset((char *)&record->status, 0, offsetof(struct record, name) - offsetof(struct record, status));
+    word_poke(&record->task, 0);
+    word_poke(&record->task_since, 0);
+    word_poke(&record->task_stop, 0);
     table_rename(record, name);
     out->slot = slot;
     out->generation = generation;

@@ -66,7 +66,10 @@ struct record {
     word32 peak_kib;          /* 120  peak resident memory */
     word32 status_known;      /* 124  1: the member wrote `status` itself before it left */
     char name[PN_NAME_SIZE];  /* 128  UTF-8, zero-terminated */
-    char reserved[64];        /* 192 */
+    word64 task;              /* 192  number of the task that it has in hand, 0 for none (tasks.h) */
+    word64 task_since;        /* 200  monotonic ns since when */
+    word64 task_stop;         /* 208  number of the task that it is asked to stop, 0 for none */
+    char reserved[40];        /* 216 */
 };
 _Static_assert(sizeof(struct record) == 256, "the record is part of a file format");
 _Static_assert(offsetof(struct record, name) == 128, "the record is part of a file format");

@@ -147,6 +147,20 @@ static PyObject *get_figures(PyObject *self, void *unused) {
                          (long long)c->started, word_read(&c->exited) ? (long long)c->ended : 0ll);
 }
 
+/* (It is copied before `exited` is set, and the record is freed after that.) */
+static PyObject *get_task(PyObject *self, void *unused) {
+    (void)unused;
+    struct child *c = of(self);
+    struct record *record = word_read(&c->exited) ? NULL : table_get(c->who);
+    uint64_t task = record ? word_read(&record->task) : 0;
+    return PyLong_FromUnsignedLongLong(word_read(&c->exited) ? c->task : task);
+}
+
+static PyObject *get_peak_kib(PyObject *self, void *unused) {
+    (void)unused;
+    return PyLong_FromLong(word_read(&of(self)->exited) ? of(self)->usage.ru_maxrss : 0);
+}
+
 static PyMethodDef methods[] = {
     {"order", order, METH_VARARGS | METH_STATIC, "order(control, member): ask the zygote for a spare."},
     {"adopt", adopt, METH_VARARGS | METH_STATIC, "adopt(pid, sock, member): take charge of a child that exists."},
@@ -165,6 +179,8 @@ static PyGetSetDef getters[] = {
     {"exited", get_exited, NULL, NULL, NULL},
     {"status", get_status, NULL, "as wait(2) gives it; None while it lives", NULL},
     {"member", get_member, NULL, NULL, NULL},
+    {"task", get_task, NULL, "number of the task that it has in hand, or had when it died; 0: none", NULL},
+    {"peak_kib", get_peak_kib, NULL, "peak of its resident memory; 0 while it lives", NULL},
     {"figures", get_figures, NULL, "(ns run, ns ready, KiB peak, start, end or 0): boot-time ns", NULL},
     {0},
 };

@@ -92,7 +92,7 @@ static int to_block(struct outgoing *out) {
 }
 
 /* Of the blocks, which who takes the message needs; then those within its body, so that they go with it if nobody does. */
-static int make_parcels(struct outgoing *out) {
+int message_parcels(struct outgoing *out) {
     Py_ssize_t blocks = out->blocks ? PyList_GET_SIZE(out->blocks) : 0, nested = out->nested ? PyList_GET_SIZE(out->nested) : 0;
     if (blocks + nested == 0) return 0;
     out->message.parcels = out->parcels = PyMem_Malloc((size_t)(blocks + nested) * sizeof *out->parcels);
@@ -110,7 +110,7 @@ static int make_parcels(struct outgoing *out) {
     return 0;
 }
 
-int message_encode(PyObject *object, struct outgoing *out) {
+static int encode(PyObject *object, struct outgoing *out, bool parcels) {
     *out = (struct outgoing){0};
     if (write_down(object, out) < 0) {
         message_forget(out, false);
@@ -118,12 +118,15 @@ int message_encode(PyObject *object, struct outgoing *out) {
     }
     out->message.body = PyBytes_AS_STRING(out->body);
     out->message.size = (uint32_t)PyBytes_GET_SIZE(out->body);
-    if ((PyBytes_GET_SIZE(out->body) > (Py_ssize_t)MESSAGE_MOST && to_block(out) < 0) || make_parcels(out) < 0) {
+    if ((PyBytes_GET_SIZE(out->body) > (Py_ssize_t)MESSAGE_MOST && to_block(out) < 0) || (parcels && message_parcels(out) < 0)) {
         message_forget(out, false);
         return -1;
     }
     return 0;
 }
+
+int message_encode(PyObject *object, struct outgoing *out) { return encode(object, out, true); }
+int message_write(PyObject *object, struct outgoing *out) { return encode(object, out, false); }
 
 /* Those within the body that did not get a place beside it are let go, or dropped with the rest. */
 static void settle_nested(struct outgoing *out, bool put) {
@@ -212,11 +215,20 @@ done:
     return object;
 }
 
-PyObject *message_decode(struct taken *taken, bool keep) {
+PyObject *message_read(struct taken *taken, bool keep) {
     PyObject *object = taken->parcel_count ? decode_with_blocks(taken, keep)
                                            : decode(taken->body, taken->size, taken->format, NULL);
     for (uint32_t i = 0; !keep && i < taken->parcel_count; i++) /* (what was read is received, and no parcel any more) */
         if (taken->parcels[i].serial & PARCEL_NESTED) parcel_drop(&taken->parcels[i]);
+    return object;
+}
+
+PyObject *message_decode(struct taken *taken, bool keep) {
+    PyObject *object = message_read(taken, keep);
     taken_free(taken);
     return object;
+}
+
+bool message_is_plain(const struct taken *taken) {
+    return taken->parcel_count == 0 && (taken->format == FORMAT_PLAIN || taken->format == FORMAT_BYTES);
 }

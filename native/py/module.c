@@ -23,7 +23,8 @@ static int add_constants(PyObject *module) {
         {"LOCK", CELL_LOCK},           {"RLOCK", CELL_RLOCK},             {"SEMAPHORE", CELL_SEMAPHORE},
         {"SHARES", CELL_SHARES},       {"EVENT", CELL_EVENT},             {"CONDITION", CELL_CONDITION},
         {"BARRIER", CELL_BARRIER},     {"RAISES", CELL_RAISES},           {"BOUNDED", CELL_BOUNDED},
-        {"REDELIVERS", QUEUE_REDELIVERS}, {"PART_ITEMS", PART_ITEMS},   {"PART_SPACE", PART_SPACE},
+        {"REDELIVERS", QUEUE_REDELIVERS}, {"TASKS", QUEUE_TASKS},
+        {"PART_ITEMS", PART_ITEMS},    {"PART_SPACE", PART_SPACE},
         {"PART_DONE", PART_DONE},      {"PART_WATCH", PART_WATCH},
         {"COMMON", CELL_COMMON},       {"NAMED", CELL_NAMED},
         {"COMMONS_MAGIC", (long)COMMONS_MAGIC}, {"COMMONS_VERSION", COMMONS_VERSION},
@@ -56,7 +57,7 @@ static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
                                    zygote_functions, cell_functions, block_functions, parcel_functions, queue_functions, heap_functions,
-                                   packet_functions, memory_functions};
+                                   packet_functions, memory_functions, task_functions, packed_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);
@@ -67,6 +68,10 @@ static int exec(PyObject *module) {
     if (!map_type || PyModule_AddType(module, map_type) < 0) return -1;
     list_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &list_spec, NULL);
     if (!list_type || PyModule_AddType(module, list_type) < 0) return -1;
+    packed_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &packed_spec, NULL);
+    if (!packed_type || PyModule_AddType(module, packed_type) < 0) return -1;
+    message_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &message_spec, NULL);
+    if (!message_type || PyModule_AddType(module, message_type) < 0) return -1;
     return add_types(module) < 0 || add_packet_types(module) < 0 || guarded_add(module) < 0 ? -1 : add_constants(module);
 }
 

@@ -89,7 +89,8 @@ PyObject *block_added(const struct parcel *parcel);
 void *block_bytes(PyObject *self, uint64_t *size);
 int block_send(PyObject *self, struct parcel *out);
 extern PyTypeObject *block_type;
-extern PyType_Spec queue_spec;
+extern PyType_Spec queue_spec, packed_spec, message_spec;
+extern PyTypeObject *packed_type, *message_type;
 extern PyMethodDef queue_functions[];
 
 /* A message in Python: encoded before it is put, decoded after it was got (codec.c). */
@@ -103,10 +104,18 @@ struct outgoing {
 };
 /* Write `object` down. 0, or -1 with an exception set: nothing is left of it. */
 int message_encode(PyObject *object, struct outgoing *out);
+/* The same in two steps: without its parcels; these, which can be made again and again of blocks, and once if there are nested
+ * ones. After a failure: message_forget. */
+int message_write(PyObject *object, struct outgoing *out);
+int message_parcels(struct outgoing *out);
 /* Forget it; its parcels, too, if it was not put. */
 void message_forget(struct outgoing *out, bool put);
 /* The object; `keep`: the parcels stay the queue's. The `taken` is used up. */
 PyObject *message_decode(struct taken *taken, bool keep);
+/* The same, but `taken` is still to be freed (its parcels are not ours any more unless `keep`). */
+PyObject *message_read(struct taken *taken, bool keep);
+/* No code of users' is run to decode it, and nothing goes with it. */
+bool message_is_plain(const struct taken *taken);
 
 extern PyType_Spec block_spec;
 extern PyMethodDef block_functions[], parcel_functions[];
@@ -125,7 +134,7 @@ extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];
 
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
-    reaper_functions[], start_functions[], zygote_functions[], heap_functions[], packet_functions[];
+    reaper_functions[], start_functions[], task_functions[], packed_functions[], zygote_functions[], heap_functions[], packet_functions[];
 int add_packet_types(PyObject *module);
 extern PyType_Spec child_spec;
 extern PyTypeObject *child_type;

@@ -1,14 +1,5 @@
 /* Queue, of which JoinableQueue and SimpleQueue are made: handles of a queue in the commons. */
-#include "native.h"
-
-#include "../queue.h"
-
-typedef struct {
-    PyObject_HEAD
-    struct queue_view view;
-    PyObject *weak;
-    bool closed, used; /* by this handle: no more use of it; it has put something */
-} QueueObject;
+#include "queues.h"
 
 static PyObject *raise_named(const char *module, const char *name) {
     PyObject *home = PyImport_ImportModule(module), *type = home ? PyObject_GetAttrString(home, name) : NULL;
@@ -19,7 +10,7 @@ static PyObject *raise_named(const char *module, const char *name) {
 }
 
 /* What an operation of queue.h answered, as an exception. Returns NULL. */
-static PyObject *raise_queue(int error, bool put) {
+PyObject *queue_raise(int error, bool put) {
     if (error == -ETIMEDOUT || error == -EAGAIN || error == -EBUSY) return raise_named("queue", put ? "Full" : "Empty");
     if (error == -EPIPE) return raise_named("procession.errors", "Closed");
     if (error == -ENOMEM) return PyErr_Format(PyExc_MemoryError, "no shared memory for a message"), NULL;
@@ -27,15 +18,15 @@ static PyObject *raise_queue(int error, bool put) {
 }
 
 /* The queue behind a handle, or NULL with an exception set. */
-static struct queue_view *view_of(PyObject *self) {
+struct queue_view *queue_view_of(PyObject *self) {
     QueueObject *queue = (QueueObject *)self;
     if (queue->view.queue && holding_cell(&queue->view.holding)) return &queue->view;
     raise_ours("FamilyError", "this queue belongs to another family of processes, or its family is gone");
     return NULL;
 }
 
-static struct queue_view *open_view(PyObject *self) {
-    if (!((QueueObject *)self)->closed) return view_of(self);
+struct queue_view *queue_open_view(PyObject *self) {
+    if (!((QueueObject *)self)->closed) return queue_view_of(self);
     Py_XDECREF(PyObject_CallMethod(self, "_raise_closed", NULL)); /* (each kind of queue has its own) */
     if (!PyErr_Occurred()) PyErr_Format(PyExc_ValueError, "Queue %R is closed", self);
     return NULL;
@@ -45,9 +36,12 @@ static struct queue_view *open_view(PyObject *self) {
 
 static PyObject *wrap(PyTypeObject *type, int error, struct queue_view *view, PyObject *self) {
     (void)type;
-    if (!error && view->queue) return self;
+    if (!error && view->queue) {
+        ((QueueObject *)self)->nudges = word_read(&view->queue->nudges);
+        return self;
+    }
     Py_DECREF(self);
-    return error == -ENOENT ? raise_gone() : raise_queue(error, true);
+    return error == -ENOENT ? raise_gone() : queue_raise(error, true);
 }
 
 static PyObject *make(PyObject *module, PyObject *args) {
@@ -61,9 +55,10 @@ static PyObject *make(PyObject *module, PyObject *args) {
 
 /* _configure(maxsize, flags): before anybody uses it. */
 static PyObject *configure(PyObject *self, PyObject *args) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     unsigned maxsize, flags;
     if (!view || !PyArg_ParseTuple(args, "II", &maxsize, &flags)) return NULL;
+    if (flags == (QUEUE_TASKS | QUEUE_REDELIVERS)) return PyErr_Format(PyExc_ValueError, "TASKS does not go with REDELIVERS"), NULL;
     view->queue->maxsize = maxsize;
     view->queue->flags = flags;
     Py_RETURN_NONE;
@@ -83,7 +78,7 @@ static PyObject *receive(PyObject *module, PyObject *args) {
 }
 
 static PyObject *parcel(PyObject *self, PyObject *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     return view ? parcel_to_py(view->holding.index, view->holding.serial) : NULL;
 }
@@ -152,7 +147,7 @@ static PyObject *failed(PyObject *self, PyObject *object) {
 static PyObject *put_one(PyObject *self, PyObject *object, const struct acquire *how) {
     struct outgoing out;
     uint32_t done = 0;
-    struct queue_view *view = open_view(self);
+    struct queue_view *view = queue_open_view(self);
     if (!view) return NULL;
     if (message_encode(object, &out) < 0) {
         PyObject *answer = failed(self, object);
@@ -163,7 +158,7 @@ static PyObject *put_one(PyObject *self, PyObject *object, const struct acquire 
     message_forget(&out, done);
     ((QueueObject *)self)->used = true;
     if (r == 0) Py_RETURN_NONE;
-    return raise_queue(r, true);
+    return queue_raise(r, true);
 }
 
 static PyObject *put(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
@@ -180,7 +175,7 @@ static PyObject *put_simply(PyObject *self, PyObject *object) { return put_one(s
 static PyObject *put_many(PyObject *self, PyObject *args) {
     PyObject *things, *how_py[2];
     struct acquire how;
-    struct queue_view *view = open_view(self);
+    struct queue_view *view = queue_open_view(self);
     if (!view || !PyArg_ParseTuple(args, "O!OO", &PyList_Type, &things, &how_py[0], &how_py[1])) return NULL;
     if (acquire_from_py("put_many", how_py, 2, NULL, &how) < 0) return NULL;
     Py_ssize_t count = PyList_GET_SIZE(things), encoded = 0;
@@ -200,7 +195,7 @@ static PyObject *put_many(PyObject *self, PyObject *args) {
     PyMem_Free(messages);
     ((QueueObject *)self)->used = true;
     if (!written || r == -EINTR) return NULL;
-    if (r && r != -EAGAIN && r != -ETIMEDOUT && r != -EBUSY) return raise_queue(r, true);
+    if (r && r != -EAGAIN && r != -ETIMEDOUT && r != -EBUSY) return queue_raise(r, true);
     return PyLong_FromUnsignedLong(done);
 }
 
@@ -230,10 +225,10 @@ static int get_message(struct queue_view *view, struct taken *taken, const struc
 
 static PyObject *get_one(PyObject *self, const struct acquire *how) {
     struct taken taken;
-    struct queue_view *view = open_view(self);
+    struct queue_view *view = queue_open_view(self);
     if (!view) return NULL;
     int r = get_message(view, &taken, how);
-    return r ? raise_queue(r, false) : received(view, &taken);
+    return r ? queue_raise(r, false) : received(view, &taken);
 }
 
 static PyObject *get(PyObject *self, PyObject *const *args, Py_ssize_t count, PyObject *names) {
@@ -248,7 +243,7 @@ static PyObject *get_simply(PyObject *self, PyObject *unused) {
 
 /* _get_more(most): a list of what is there. */
 static PyObject *get_more(PyObject *self, PyObject *arg) {
-    struct queue_view *view = open_view(self);
+    struct queue_view *view = queue_open_view(self);
     Py_ssize_t most = PyLong_AsSsize_t(arg);
     if (!view || (most == -1 && PyErr_Occurred())) return NULL;
     PyObject *list = PyList_New(0);
@@ -262,7 +257,7 @@ static PyObject *get_more(PyObject *self, PyObject *arg) {
     }
     if (list && r && r != -EAGAIN && r != -EBUSY && r != -EPIPE) {
         Py_CLEAR(list);
-        return raise_queue(r, false);
+        return queue_raise(r, false);
     }
     return list;
 }
@@ -270,7 +265,7 @@ static PyObject *get_more(PyObject *self, PyObject *arg) {
 /* --- figures --- */
 
 static PyObject *qsize(PyObject *self, PyObject *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     if (!view) return NULL;
     queue_look(view);
@@ -281,18 +276,18 @@ static PyObject *empty(PyObject *self, PyObject *unused) {
     QueueObject *queue = (QueueObject *)self;
     (void)unused;
     if (queue->closed && queue->used) return PyErr_Format(PyExc_OSError, "Queue %R is closed", self);
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     return view ? PyBool_FromLong(!queue_readable(view)) : NULL;
 }
 
 static PyObject *full(PyObject *self, PyObject *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     return view ? PyBool_FromLong(queue_full(view)) : NULL;
 }
 
 static PyObject *get_maxsize(PyObject *self, void *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     return view ? PyLong_FromUnsignedLong(view->queue->maxsize) : NULL;
 }
@@ -303,7 +298,7 @@ static PyObject *get_closed(PyObject *self, void *unused) {
 }
 
 static PyObject *get_finished(PyObject *self, void *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     return view ? PyBool_FromLong(queue_finished(view)) : NULL;
 }
@@ -314,7 +309,7 @@ static PyObject *get_place(PyObject *self, void *unused) {
 }
 
 static PyObject *get_redelivers(PyObject *self, void *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     return view ? PyBool_FromLong(view->queue->flags & QUEUE_REDELIVERS) : NULL;
 }
@@ -330,7 +325,7 @@ static PyObject *close_(PyObject *self, PyObject *unused) {
 /* --- tasks --- */
 
 static PyObject *task_done(PyObject *self, PyObject *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     if (!view) return NULL;
     if (queue_task_done(view) == 0) Py_RETURN_NONE;
@@ -339,7 +334,7 @@ static PyObject *task_done(PyObject *self, PyObject *unused) {
 }
 
 static PyObject *join(PyObject *self, PyObject *timeout) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     int64_t deadline;
     int r;
     if (!view || deadline_from_py(timeout, &deadline) < 0) return NULL;
@@ -349,52 +344,9 @@ static PyObject *join(PyObject *self, PyObject *timeout) {
 }
 
 static PyObject *all_done(PyObject *self, PyObject *unused) {
-    struct queue_view *view = view_of(self);
+    struct queue_view *view = queue_view_of(self);
     (void)unused;
     return view ? PyBool_FromLong(queue_all_done(view)) : NULL;
-}
-
-/* --- waits of tasks, and of several things at once --- */
-
-static PyObject *await_(PyObject *self, PyObject *args) {
-    struct queue_view *view = view_of(self);
-    unsigned channel;
-    int part, for_ever = 0;
-    struct wait *wait;
-    if (!view || !PyArg_ParseTuple(args, "iI|p", &part, &channel, &for_ever)) return NULL;
-    int r = queue_await(view, (enum queue_part)part, for_ever, channel, &wait);
-    return wait_to_py(r, wait);
-}
-
-static PyObject *announce(PyObject *self, PyObject *part) {
-    struct queue_view *view = view_of(self);
-    long number = PyLong_AsLong(part);
-    if (!view || (number == -1 && PyErr_Occurred())) return NULL;
-    queue_announce(view, (enum queue_part)number);
-    Py_RETURN_NONE;
-}
-
-static PyObject *give_up(PyObject *self, PyObject *args) {
-    struct queue_view *view = view_of(self);
-    PyObject *index;
-    int part;
-    if (!view || !PyArg_ParseTuple(args, "iO", &part, &index)) return NULL;
-    struct wait *wait = wait_from_py(index);
-    if (!wait) return NULL;
-    queue_give_up(view, (enum queue_part)part, wait);
-    Py_RETURN_NONE;
-}
-
-/* How many threads and tasks wait for that part. */
-static PyObject *waiting(PyObject *self, PyObject *part) {
-    struct queue_view *view = view_of(self);
-    long number = PyLong_AsLong(part);
-    unsigned long found = 0;
-    if (!view || (number == -1 && PyErr_Occurred())) return NULL;
-    for (uint32_t i = 0; i < waits_used(); i++)
-        found += wait_pending(word_read(&wait_at(i)->state)) &&
-                 word_peek(&wait_at(i)->key) == (view->holding.index | KEY_PART(number));
-    return PyLong_FromUnsignedLong(found);
 }
 
 PyMethodDef queue_functions[] = {
@@ -420,10 +372,19 @@ static PyMethodDef methods[] = {
     {"_task_done", task_done, METH_NOARGS, NULL},
     {"_join", join, METH_O, NULL},
     {"_all_done", all_done, METH_NOARGS, NULL},
-    {"_await", await_, METH_VARARGS, "_await(part, channel, for_ever=False): a task's wait."},
-    {"_announce", announce, METH_O, "After wait_again, before another look."},
-    {"_waiting", waiting, METH_O, "_waiting(part): how many wait for it."},
-    {"_give_up", give_up, METH_VARARGS, "_give_up(part, wait): the end of a wait."},
+    {"_await", queue_py_await, METH_VARARGS, "_await(part, channel, for_ever=False): a task's wait."},
+    {"_announce", queue_py_announce, METH_O, "After wait_again, before another look."},
+    {"_waiting", queue_py_waiting, METH_O, "_waiting(part): how many wait for it."},
+    {"_give_up", queue_py_give_up, METH_VARARGS, "_give_up(part, wait): the end of a wait."},
+    {"_put_task", FAST(queue_py_put_task), METH_FASTCALL, "_put_task(number, aux, obj): put it, tagged. Never waits for space."},
+    {"_put_tasks", queue_py_put_tasks, METH_O, "_put_tasks(list of (number, aux, obj)): all, or none; how many there was memory for."},
+    {"_end_task", FAST(queue_py_end_task), METH_FASTCALL, "_end_task(number, aux, obj): put it, and have no task in hand."},
+    {"_take_task", FAST(queue_py_take_task), METH_FASTCALL, "_take_task(timeout=None): (number, aux, obj), which is in hand now."},
+    {"_get_tasks", FAST(queue_py_get_tasks), METH_FASTCALL, "_get_tasks(most, timeout): a list of (number, aux, obj)."},
+    {"_withdraw", queue_py_withdraw, METH_O, "_withdraw(number): take it out of the queue. False: it is not there."},
+    {"_attend", queue_py_attend, METH_O, "_attend(yes): from now on we see to what comes, and nobody who watches is woken."},
+    {"_watch_tasks", queue_py_watch_tasks, METH_O, "_watch_tasks(timeout): wait for what nobody attends to. False: nudged, or too late."},
+    {"_nudge", queue_py_nudge, METH_NOARGS, "Every wait by _watch_tasks ends, or the next one."},
     {"parcel", parcel, METH_NOARGS, "parcel(): (family, index, serial, stake, ticket), to be received once in another process."},
     {0},
 };

@@ -69,7 +69,7 @@ static void a_block_goes_with_its_message(void) {
     struct parcel parcel;
     CHECK(holding_make(CELL_BLOCK, 300000, NULL, 0, &block) == 0);
     CHECK(parcel_make(block.index, block.serial, false, &parcel) == 0);
-    struct message one = {"", 0, 1, 1, &parcel};
+    struct message one = {.body = "", .format = 1, .parcel_count = 1, .parcels = &parcel};
     uint32_t done = 0;
     CHECK(queue_try_put(&queue, &one, 1, &done) == 0);
     holding_drop(&block);
