@@ -6,13 +6,14 @@ The floors; each imports only from those below it:
     7  observe    reads the process table and /proc; never writes
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
+    4  pool       workers and their tasks
     3  share      Pipe, Queue, JoinableQueue, SimpleQueue, Value, Array, SharedMemory, arrays, SharedDict, SharedList, Manager
     3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
     2  process    Process, its life cycle, zygote, reaper, family
     1  core       pickling, the child's __main__, processors, fork hooks
     0  _native    commons, process table, arena, clone, pidfd, reaper thread (C, in native/)
 
-Floors 4 and 5 (pool, dispatch and aio) are being built; until then Pool is the standard library's, on our processes, locks and
+Floor 4 and floor 5 (dispatch and aio) are being built; until then Pool is the standard library's, on our processes, locks and
 queues.
 """
 
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
         Closed,
         ClosedError,
         FamilyError,
+        InitializerFailed,
         InternalError,
         OwnerDied,
         OwnerDiedWarning,
@@ -43,8 +45,11 @@ if TYPE_CHECKING:
         ProcessStateError,
         StartError,
         StartMethodError,
+        TaskStopped,
+        TaskTimeout,
         TimeoutError,
         UnpicklableError,
+        WorkerDied,
     )
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
@@ -74,14 +79,14 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
-    "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InternalError",
-    "JoinableQueue", "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError",
-    "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict",
-    "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TimeoutError", "Times", "UnpicklableError", "Value",
-    "acquire_all", "active_children", "allow_connection_pickling", "connection", "cpu_count", "current_process",
-    "freeze_support", "get_all_start_methods", "get_context", "get_logger", "get_start_method", "log_to_stderr", "managers",
-    "memory_use", "parent_process", "queues", "reducer", "set_executable", "set_forkserver_preload", "set_start_method",
-    "shared_memory", "sharedctypes", "wait",
+    "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InitializerFailed",
+    "InternalError", "JoinableQueue", "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process",
+    "ProcessError", "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore",
+    "SharedDict", "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError",
+    "Times", "UnpicklableError", "Value", "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling",
+    "connection", "cpu_count", "current_process", "freeze_support", "get_all_start_methods", "get_context", "get_logger",
+    "get_start_method", "log_to_stderr", "managers", "memory_use", "parent_process", "queues", "reducer", "set_executable",
+    "set_forkserver_preload", "set_start_method", "shared_memory", "sharedctypes", "wait",
 ]  # fmt: skip
 #: They need numpy, so that `from procession import *` does without them.
 _ARRAYS = ("asarray", "empty", "full", "zeros")
@@ -92,7 +97,8 @@ _HOMES = {
     "multiprocessing": ("reducer",),
     "procession.core.cpus": ("cpu_count",),
     "procession.errors": (
-        "BufferTooShort", "Closed", "OwnerDied", "OwnerDiedWarning", *(_name for _name in __all__ if _name.endswith("Error")),
+        "BufferTooShort", "Closed", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "TaskStopped", "TaskTimeout",
+        "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
     "procession": ("connection", "managers", "queues", "shared_memory", "sharedctypes"),

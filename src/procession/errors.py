@@ -9,22 +9,32 @@
     ├── FamilyError        (RuntimeError)     an object of another family of processes
     ├── Closed             (queue.Empty)      a queue is empty, and nobody is left who could put something
     ├── OwnerDied                             a lock's holder died, and what it left is not put right
+    ├── WorkerDied         (BrokenProcessPool)  a pool's worker died, and its task is not tried again
+    ├── InitializerFailed  (BrokenProcessPool)  a pool's initializer raised in a worker
+    ├── TaskTimeout        (TimeoutError)     a task was not done within its time limit, and was stopped
     └── InternalError      (AssertionError)   a bug of ours: please report it
 
     OwnerDiedWarning       (RuntimeWarning)   a lock's holder died; you have the lock now
+    TaskStopped            (BaseException)    raised inside a task that is to end
 
 Each has the base class that `multiprocessing` raises in the same place, so existing handlers catch it; each pickles,
-and carries its facts as attributes.
+and carries its facts as attributes. (`TaskTimeout` is both TimeoutErrors, the builtin one and `multiprocessing`'s.)
 """
 
 from __future__ import annotations
 
+import builtins
 import pickle
 import time
 from multiprocessing import AuthenticationError, BufferTooShort, ProcessError, TimeoutError
 from queue import Empty
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+if TYPE_CHECKING:
+    from procession.pool.failures import InitializerFailed as InitializerFailed
+    from procession.pool.failures import WorkerDied as WorkerDied
+
+#: Without InitializerFailed and WorkerDied, which would make importing all of these slow, and TaskStopped, which is no error.
 __all__ = [
     "AuthenticationError",
     "BufferTooShort",
@@ -39,6 +49,7 @@ __all__ = [
     "ProcessionError",
     "StartError",
     "StartMethodError",
+    "TaskTimeout",
     "TimeoutError",
     "UnpicklableError",
 ]
@@ -122,5 +133,49 @@ class OwnerDiedWarning(_Death, RuntimeWarning):
         return type(self), (self.kind, self.process, self.pid, self.thread, self.since)
 
 
+class TaskTimeout(ProcessionError, TimeoutError, builtins.TimeoutError):
+    """A pool's task was not done within its time limit and was stopped.
+
+    `timeout` is the limit in seconds, `task` the name of the task's function or None, `stopped_by` what ended it: "exception"
+    (`TaskStopped`, raised inside it), "SIGTERM" or "SIGKILL".
+    """
+
+    def __init__(self, timeout: float, task: str | None = None, stopped_by: str = "exception") -> None:
+        what = "the task" if task is None else f"the task {task}"
+        how = "" if stopped_by == "exception" else f", with its worker, by {stopped_by}"
+        super().__init__(f"{what} was not done within {timeout:g} s and was stopped{how}")
+        self.timeout = timeout
+        self.task = task
+        self.stopped_by = stopped_by
+
+
+class TaskStopped(BaseException):
+    """Raised inside a pool's task that is to end; `reason` is "timeout" or "cancelled".
+
+    It is no Exception, so that ``except Exception`` in the task does not keep it alive. A task may clean up on it, and should
+    let it pass.
+    """
+
+    def __init__(self, reason: str = "cancelled") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return "its time limit has passed" if self.reason == "timeout" else f"it was {self.reason}"
+
+
 class InternalError(ProcessionError, AssertionError):
     """A bug in procession itself. Please report it with the traceback."""
+
+
+#: They derive from what `concurrent.futures` raises, which takes long to import: made when they are asked for.
+_OF_POOLS = ("InitializerFailed", "WorkerDied")
+
+
+def __getattr__(name: str) -> object:
+    if name not in _OF_POOLS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from procession.pool import failures
+
+    value = globals()[name] = getattr(failures, name)
+    return value

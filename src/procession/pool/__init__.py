@@ -1,0 +1,1 @@
+"""Pools: workers that are kept, and the tasks that they do."""
