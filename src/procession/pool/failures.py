@@ -7,12 +7,12 @@ imports them when they are asked for.
 
 from __future__ import annotations
 
-import signal as signals
 from concurrent.futures.process import BrokenProcessPool
 
 from procession.errors import ProcessionError, TaskStopped, TaskTimeout
+from procession.pool import obituary
 
-__all__ = ["InitializerFailed", "TaskStopped", "TaskTimeout", "WorkerDied", "signal_name"]
+__all__ = ["InitializerFailed", "TaskStopped", "TaskTimeout", "WorkerDied"]
 
 _ORDINALS = {2: "second", 3: "third"}
 
@@ -39,7 +39,7 @@ class WorkerDied(ProcessionError, BrokenProcessPool):
     ) -> None:
         self.pid = pid
         self.exitcode = exitcode
-        self.signal = signal_name(exitcode)
+        self.signal = obituary.signal_name(exitcode)
         self.peak_memory = peak_memory
         self.oom = oom
         self.stack = stack
@@ -47,20 +47,18 @@ class WorkerDied(ProcessionError, BrokenProcessPool):
         self.attempts = attempts
         super().__init__(self._message())
 
+    @classmethod
+    def of(cls, facts: obituary.Facts, task: str | None = None, attempts: int = 1) -> WorkerDied:
+        """The error for the death that `obituary.describe` described."""
+        known = {"peak_memory": facts.peak_memory, "oom": facts.oom, "stack": facts.stack}
+        return cls(facts.pid, facts.exitcode, **known, task=task, attempts=attempts)  # type: ignore[arg-type]
+
     def _message(self) -> str:
-        who = "a worker" if self.pid is None else f"the worker (pid {self.pid})"
-        what = "" if self.task is None else f" while it ran {self.task}"
-        again = "" if self.attempts <= 1 else f", in the {_ORDINALS.get(self.attempts, f'{self.attempts}th')} attempt"
-        if self.signal is not None:
-            how = f"was killed by {self.signal}"
-        elif self.exitcode is None:
-            how = "died"
-        else:
-            how = f"ended with exit code {self.exitcode}"
-        text = f"{who} {how}{what}{again}"
-        if self.oom:
-            text += f". The kernel's out-of-memory killer struck meanwhile; the worker had up to {_size(self.peak_memory)}"
-        return text
+        during = "" if self.task is None else f" while it ran {self.task}"
+        if self.attempts > 1:
+            during += f", in the {_ORDINALS.get(self.attempts, f'{self.attempts}th')} attempt"
+        facts = obituary.Facts(self.pid, self.exitcode, self.signal, self.peak_memory, self.oom, self.stack)
+        return obituary.how(facts, during)
 
 
 class InitializerFailed(ProcessionError, BrokenProcessPool):
@@ -69,17 +67,3 @@ class InitializerFailed(ProcessionError, BrokenProcessPool):
     def __init__(self, reason: str) -> None:
         super().__init__(f"the initializer of the pool's workers failed: {reason}")
         self.reason = reason
-
-
-def signal_name(exitcode: int | None) -> str | None:
-    """The name of the signal that an exit code tells of, e.g. "SIGKILL"; None if it tells of none."""
-    if exitcode is None or exitcode >= 0:
-        return None
-    try:
-        return signals.Signals(-exitcode).name
-    except ValueError:
-        return f"signal {-exitcode}"
-
-
-def _size(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB" if size >= 2**30 else f"{size / 2**20:.0f} MiB"
