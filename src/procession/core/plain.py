@@ -5,7 +5,8 @@ child, writes a hundred pages of memory fewer. Whatever is not plain is refused 
 refusal costs a few microseconds and changes nothing. The child has the same interpreter: marshal's format is always the same.
 
 A call is plain when its target is found by its name in an importable module, or is a function of ``__main__`` without a closure
-or attributes, whose globals are modules, plain values, and functions of these two kinds; and its arguments are plain values.
+or attributes, whose globals are modules, plain values, and functions of these two kinds; and its arguments are plain values, or
+handles of shared objects, which are some numbers (`_Handle`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from __future__ import annotations
 import sys
 import types
 from typing import Any
+
+from procession import _native
 
 __all__ = ["Intricate", "loads", "plainly"]
 
@@ -23,6 +26,8 @@ class Intricate(Exception):
 
 _ATOMS = {type(None), bool, int, float, complex, str, bytes}
 _NAMED = {types.FunctionType, types.BuiltinFunctionType, type}
+#: Where the classes of shared objects are that pickle to numbers.
+_SHARED = ("procession.share.queues", "procession.share.mapping", "procession.pool.tokens")
 #: More than this is not worth looking through.
 _MOST = 256
 
@@ -35,10 +40,25 @@ def plainly(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], modules:
     cloudpickle: Any = sys.modules.get("cloudpickle.cloudpickle")
     if cloudpickle is not None and cloudpickle._PICKLE_BY_VALUE_MODULES:
         raise Intricate  # (modules whose functions the user wants to go by value)
+    handles = {at: arg for at, arg in enumerate(args) if type(arg).__module__.startswith(_SHARED)}
+    args = tuple(None if at in handles else arg for at, arg in enumerate(args)) if handles else args
     _check_plain(args, 4)
     _check_plain(kwargs, 4)
     describing = _Describing(modules)
-    return describing.thing(target), describing.functions, args, kwargs
+    described = describing.thing(target)
+    # Last, when nothing can be refused any more: with this they are under way.
+    return described, describing.functions, args, kwargs, {at: _handle(handle) for at, handle in handles.items()}
+
+
+def _handle(handle: Any) -> tuple[str, str, str, tuple[Any, ...]]:
+    """What a handle of a shared object pickles to: a function of the core, a class, numbers."""
+    receive, (kind, *numbers) = handle.__reduce__()
+    return receive.__name__, kind.__module__, kind.__qualname__, tuple(numbers)
+
+
+def _received(described: tuple[str, str, str, tuple[Any, ...]]) -> Any:
+    receive, module, name, numbers = described
+    return getattr(_native, receive)(getattr(_imported(module), name), *numbers)
 
 
 def _check_plain(value: Any, depth: int) -> None:
@@ -128,7 +148,9 @@ def _is_simple(function: types.FunctionType) -> bool:
 
 def loads(call: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """In the child: target, arguments and keyword arguments. The functions of ``__main__`` are at home in its ``__main__``."""
-    target, functions, args, kwargs = call
+    target, functions, args, kwargs, handles = call
+    if handles:
+        args = tuple(_received(handles[at]) if at in handles else arg for at, arg in enumerate(args))
     made: dict[str, Any] = {}
     if functions:
         main = sys.modules["__main__"].__dict__

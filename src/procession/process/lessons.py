@@ -17,8 +17,9 @@ REFUSED = 77
 
 #: What every zygote has, or must not import.
 _KNOWN = {"__main__", "__mp_main__", "cloudpickle", "multiprocessing", "procession", *sys.builtin_module_names}
-#: ... but for this one of ours, which brings cloudpickle.
-_PICKLING = "procession.core.pickling"
+#: ... but for these of ours, which not every program needs: one brings cloudpickle, the other all that a pool's workers are
+#: made of.
+_SOME = ("procession.core.pickling", "procession.pool.worker")
 
 
 class Lessons:
@@ -49,7 +50,7 @@ class Lessons:
         return new, stale
 
     def _is_lesson(self, name: str) -> bool:
-        ours = name.partition(".")[0] in _KNOWN and name != _PICKLING
+        ours = name.partition(".")[0] in _KNOWN and name not in _SOME
         return bool(name) and not ours and name in sys.modules and name not in self._refused
 
     def refuse(self) -> None:

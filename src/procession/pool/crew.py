@@ -1,0 +1,288 @@
+"""The workers of a pool, as the pool sees them: started when there is work, watched, replaced, sent home.
+
+A worker's life:   starting --READY or its first outcome--> serving --LAST--> leaving --GOODBYE--> (its death)
+                      any ---------------------------------------------------------------killed--> (its death)
+
+A death comes as a message in `results`, behind all that the worker ever said.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from procession import _native
+from procession.pool import callers, caps, messages, obituary, relay, tokens, verdicts, worker
+from procession.pool.messages import Kind
+from procession.pool.settings import Settings
+from procession.process.nursery import nursery
+from procession.process.process import Process
+
+if TYPE_CHECKING:
+    from procession.pool.engine import Engine
+
+__all__ = ["Crew", "Member"]
+
+#: After so many workers have died one after another before they did anything, the pool is given up.
+HOPELESS = 5
+
+
+class Member:
+    """One worker."""
+
+    __slots__ = (
+        "blackbox", "born", "exitcode", "heir", "id", "leaving", "member", "oom_kills", "peak_kib", "pid", "process", "serving",
+        "stack", "task",
+    )  # fmt: skip
+
+    def __init__(self, number: int, process: Any, blackbox: Any, heir: bool) -> None:
+        self.id = number
+        self.process = process
+        self.blackbox = blackbox
+        self.heir = heir  # the one worker of a nested pool that needs no token
+        self.born = time.monotonic()
+        self.serving = False  # has it done anything yet?
+        self.leaving = False
+        self.oom_kills = obituary.oom_kills()
+        self.pid: int | None = None
+        self.member = _native.NOBODY
+        self.exitcode: int | None = None
+        self.task = self.peak_kib = 0
+        self.stack: str | None = None
+
+    def started(self) -> None:
+        self.pid = self.process.pid
+        self.member = self.process._popen.child.member
+
+    def in_hand(self) -> tuple[int, float] | None:
+        """The number of the task that it has, and since when (monotonic seconds)."""
+        seen = _native.task_of(self.member)
+        return (seen[0], seen[1] / 1e9) if seen is not None and seen[0] else None
+
+    def died(self) -> None:
+        """Note how, and what it had in hand."""
+        self.exitcode = self.process.exitcode
+        child = self.process._popen.child
+        self.task, self.peak_kib = child.task, child.peak_kib
+        if self.blackbox is not None:
+            self.stack = self.blackbox.read() if self.exitcode else None
+            self.blackbox.close()
+
+
+class Crew:
+    """All of them. The engine's lock guards it."""
+
+    def __init__(self, engine: Engine, context: Any) -> None:
+        self._engine = engine
+        self._context = context
+        self.size = engine.settings.workers  # how many there may be
+        self.members: dict[int, Member] = {}
+        self.processes: dict[int | None, Any] = {}  # by pid; the same dict for ever (people of concurrent.futures keep it)
+        self._gone: list[Any] = []
+        self._next = 0
+        self._failures = 0
+        self.ended = False
+        settings = engine.settings
+        self._functions = None
+        if settings.initializer is not None or settings.exit_function is not None:
+            self._functions = worker.Functions(
+                (settings.initializer, settings.initargs) if settings.initializer is not None else None,
+                (settings.exit_function, settings.exit_args) if settings.exit_function is not None else None,
+            )
+        nursery.learn({worker.__name__, "logging"})  # (if it is imported here)
+        self._permits, siblings = tokens.share(settings.workers)
+        self._told = worker.Settings(
+            number=0, heir=False, nested=worker.current_worker() is not None, siblings=siblings, blackbox=None,
+            level=relay.level_here(), caps=_caps(settings), max_tasks=settings.max_tasks, max_memory=settings.max_memory,
+            max_age=settings.max_age,
+        )  # fmt: skip
+
+    # --- coming ---
+
+    def ensure(self, wanted: int) -> None:
+        """Start workers until there is one for each task, or as many as there may be."""
+        if self.ended:
+            return
+        least = self.size if self._engine.settings.eager else 0
+        while self.staying() < min(max(wanted, least), self.size):
+            try:
+                self.start()
+            except Exception as error:
+                if self.members:
+                    return  # those that there are do it; it is tried again
+                raise_later(self._engine, error)
+                return
+
+    def start_all(self) -> None:
+        """As many as there may be. Raises what a start raises; those that were started are ended then."""
+        try:
+            while len(self.members) < self.size:
+                self.start()
+        except BaseException:
+            for member in self.members.values():
+                member.process.terminate()
+            for member in list(self.members.values()):
+                member.process.join()
+            raise
+
+    def staying(self) -> int:
+        """How many there are but for those that are about to leave."""
+        return sum(not member.leaving for member in self.members.values())
+
+    def start(self) -> Member:
+        """Start one. Raises what Process.start raises."""
+        engine = self._engine
+        number = self._next = self._next % 0xFFFF + 1
+        blackbox = obituary.Blackbox()
+        heir = not any(member.heir for member in self.members.values())
+        told = tuple(self._told._replace(number=number, heir=heir, blackbox=blackbox.path))
+        process = self._context.Process(
+            target=worker.main,
+            args=(engine.tasks, engine.results, engine.functions.table, self._permits, told, self._functions),
+            name=f"{engine.settings.name}-{number}",
+            **({} if engine.settings.daemon is None else {"daemon": engine.settings.daemon}),
+        )
+        member = Member(number, process, blackbox, heir)
+        self.members[number] = member
+        try:
+            process.start()
+            if isinstance(process, Process):  # (there are people who make a pool of something else, to see what becomes of it)
+                member.started()
+        except BaseException:
+            del self.members[number]
+            blackbox.close()
+            raise
+        self.processes[member.pid] = process
+        if isinstance(process, Process):
+            process.add_done_callback(_Death(engine, number))
+        return member
+
+    # --- what they say ---
+
+    def heard(self, kind: int, number: int, payload: Any) -> None:
+        """A message about a worker, or from one about itself."""
+        if kind == Kind.RECORD:
+            callers.call(relay.deliver, payload)
+            return
+        engine = self._engine
+        with engine.lock:
+            member = self.members.get(number)
+            if member is None:
+                return
+            if kind == Kind.READY:
+                member.serving, self._failures = True, 0
+            elif kind == Kind.LAST:
+                self._relieve(member, bool(payload))
+            elif kind == Kind.GOODBYE:
+                member.leaving = True
+                if engine.settings.exit_function is not None:
+                    engine.exit_results.append(payload)
+            elif kind == Kind.BROKEN:
+                engine.break_down(verdicts.initializer_failed(payload))
+            elif kind == Kind.DIED:
+                self._bury(member)
+
+    def _relieve(self, member: Member, asks: bool) -> None:
+        """It is to leave: its successor comes first. One that `asks` waits to be told."""
+        if member.leaving:
+            return
+        member.leaving = True
+        if not self._engine.closing or self._engine.outstanding() > len(self.members):
+            self.ensure(max(self._engine.outstanding(), 1))
+        if asks:
+            _native.task_ask_stop(member.member, messages.RETIRE)
+            member.process._popen.child.signal(messages.SOFT_SIGNAL)
+
+    def _bury(self, member: Member) -> None:
+        engine = self._engine
+        member.died()
+        del self.members[member.id]
+        self.processes.pop(member.pid, None)
+        self._gone.append(member.process)
+        if member.task and (task := engine.held.get(member.task)) is not None and not engine.tasks._withdraw(member.task):
+            member.serving = True
+            engine.lost(task, member)
+        elif member.task and task is not None:
+            engine.requeue(task)  # it never took it
+        if not member.serving and not member.leaving:
+            self._failures += 1
+            if self._failures >= HOPELESS and not self.ended:
+                engine.break_down(verdicts.hopeless(member, self._failures))
+        self._after_one_left()
+
+    def _after_one_left(self) -> None:
+        engine = self._engine
+        if not self.ended and (outstanding := engine.outstanding()):
+            self.ensure(outstanding)
+        elif not self.ended and not engine.closing and engine.settings.eager:
+            self.ensure(0)
+        if engine.closing and engine.is_done():
+            self.dismiss()
+
+    # --- going ---
+
+    def resize(self, size: int) -> None:
+        """From now on so many. Those beyond leave when they are idle, or after their task: as many messages as there are
+        workers too many."""
+        beyond = min(self.staying(), self.size) - size
+        self.size = size
+        if beyond > 0:
+            self._engine.tasks._put_tasks([(messages.STOP, 0, None)] * beyond)
+
+    def dismiss(self) -> None:
+        """No task is left and none will come: all leave, by one message each."""
+        engine = self._engine
+        if not self.members:
+            self.ended = True
+            engine.no_worker_left()
+            return
+        missing = len(self.members) - engine.tasks.qsize()
+        if missing > 0 and not self.ended:
+            engine.tasks._put_tasks([(messages.STOP, 0, None)] * missing)
+
+    def end(self, how: str) -> None:
+        """All are ended: "terminate" or "kill"."""
+        self.ended = True
+        for member in self.members.values():
+            if how == "kill":
+                member.process.kill()
+            else:
+                member.process.terminate(grace=self._engine.grace)
+        if not self.members:
+            self._engine.no_worker_left()
+
+    def reap(self) -> None:
+        """Join those that have ended."""
+        with self._engine.lock:
+            gone, self._gone = self._gone, []
+        for process in gone:
+            process.join()
+
+    def with_task(self, number: int) -> tuple[Member, float] | None:
+        """Who has that task in hand, and since when."""
+        for member in self.members.values():
+            seen = member.in_hand()
+            if seen is not None and seen[0] == number:
+                return member, seen[1]
+        return None
+
+
+def _caps(settings: Settings) -> dict[str, str]:
+    found = caps.caps(settings.workers)
+    return found if settings.threads is None else dict.fromkeys(found, str(settings.threads))
+
+
+class _Death:
+    """Told of the end of a worker's process: writes it behind what the worker said."""
+
+    def __init__(self, engine: Engine, number: int) -> None:
+        self._results = engine.results
+        self._number = number
+
+    def __call__(self, process: Any) -> None:
+        self._results._put_task(self._number, Kind.DIED, None)
+
+
+def raise_later(engine: Engine, error: Exception) -> None:
+    """No worker could be started, and there is none: whoever waits is told."""
+    engine.break_down(verdicts.not_started(error))

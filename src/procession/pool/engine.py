@@ -1,0 +1,374 @@
+"""The engine below every pool: where tasks and workers meet.
+
+    submit ──▶ backlog ──▶ tasks (a queue in the commons) ──▶ worker, worker, ...      worker.py
+                 ▲               held: number → task              │
+                 │ its worker died, retries are left              ▼
+    futures ◀── outcomes ◀────────────────────────── results (another queue)
+                                  ▲
+        whoever waits for something collects; else the collector thread does.  A worker's death is a message, too.
+
+All that the pool knows of a worker's doings comes through `results`, in one order: when a worker's death is read there, all
+that it ever said has been read. What it had in hand then stands in its record of the process table, written in the same step
+in which it took the task (native/README.md): so exactly that task is lost with it, and no other.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Iterable
+from queue import Empty
+from typing import Any
+
+from procession import _native
+from procession.core import forkhooks
+from procession.pool import callers, verdicts
+from procession.pool.backlog import Backlog
+from procession.pool.crew import Crew, Member
+from procession.pool.functions import Functions
+from procession.pool.messages import Kind
+from procession.pool.options import GRACE
+from procession.pool.settings import Settings
+from procession.pool.stopping import Stopper
+from procession.pool.task import Task
+from procession.share.queues import SimpleQueue
+
+__all__ = ["BATCH", "Engine"]
+
+#: So many outcomes are handled at a time.
+BATCH = 256
+#: So many tasks may be in the ring at once, at most: those beyond wait in the backlog, where they can be put in order and
+#: cancelled.
+WINDOW = 1024
+
+
+class Engine:
+    """Tasks, workers, and the meeting of the two. Faces (`ProcessPoolExecutor`, `Pool`) are made of it. All methods may be
+    called by any thread."""
+
+    def __init__(self, settings: Settings, context: Any) -> None:
+        self.settings = settings
+        self.functions = Functions()
+        self.tasks, self.results = _ring(), _ring()
+        self.lock = threading.RLock()
+        self.backlog = Backlog()
+        self.held: dict[int, Task] = {}
+        self.streams: set[Any] = set()  # those that are not read to their end
+        self.closing = False
+        self.broken: BaseException | None = None
+        self.over = threading.Event()
+        self.grace = GRACE
+        self.exit_results: list[Any] = []
+        self._numbers = itertools.count(1)
+        self._window = self._least = 2 * settings.workers + 2
+        self._lead = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._pid = os.getpid()
+        self.crew = Crew(self, context)
+        self.stopper = Stopper(self)
+        _engines.add(self)
+
+    # --- tasks ---
+
+    def submit(self, task: Task) -> None:
+        """Take it on. Raises when the pool is closed, broken or another process's; the task is untouched then."""
+        with self.lock:
+            self.check_open()
+            self.backlog.push(task)
+            self._dispatch()
+
+    def submit_many(self, tasks: Iterable[Task], open_already: bool = False) -> None:
+        """The same for several. `open_already`: they are part of what was taken on before."""
+        with self.lock:
+            if not open_already or self.broken is not None or self.crew.ended:
+                self.check_open()
+            for task in tasks:
+                self.backlog.push(task)
+            self._dispatch()
+
+    def check_open(self) -> None:
+        if self._pid != os.getpid():
+            raise RuntimeError(f"this pool belongs to process {self._pid}, which made it; this is {os.getpid()}: make one here")
+        if self.broken is not None:
+            raise verdicts.copy_of(self.broken)
+        if self.closing:
+            raise RuntimeError("cannot schedule new futures after shutdown")
+
+    def outstanding(self) -> int:
+        """How many tasks have not ended."""
+        return len(self.held) + len(self.backlog)
+
+    def is_done(self) -> bool:
+        """Whether all that was taken on has ended."""
+        return not self.held and not self.backlog.count and not self.streams
+
+    def stream_read(self, stream: Any) -> None:
+        """It has no more items."""
+        with self.lock:
+            self.streams.discard(stream)
+            if self.closing and self.is_done():
+                self.crew.dismiss()
+
+    def nudge(self) -> None:
+        """Something that a thread waits for was done by another than who collects."""
+        if self._lead.locked():
+            self.results._put_task(0, Kind.NUDGE, None)
+
+    def _dispatch(self) -> None:
+        """Hand to the workers what there is room for. With the lock."""
+        backlog, held, batch = self.backlog, self.held, []
+        while backlog.count and len(held) < self._window:
+            task = backlog.pop()
+            try:
+                if not task.begin():
+                    continue
+                job = task.take_job()
+            except Exception as error:
+                task.fail(error)
+                continue
+            number = task.number = next(self._numbers)
+            held[number] = task
+            batch.append((number, task.aux, job))
+            if task.extra is not None:
+                self.stopper.watch(task)
+        if batch:
+            self._put(batch)
+        self.crew.ensure(len(held) + backlog.count)
+        if self._thread is None:
+            self._begin_collecting()
+
+    def _put(self, batch: list[tuple[int, int, Any]]) -> None:
+        try:
+            self.tasks._put_tasks(batch)
+        except Exception:
+            for message in batch:  # one by one: most find room
+                self._put_one(message)
+
+    def _put_one(self, message: tuple[int, int, Any]) -> None:
+        try:
+            self.tasks._put_task(*message)
+        except Exception as error:
+            self.held.pop(message[0]).fail(error)
+
+    def requeue(self, task: Task) -> None:
+        """It was not run, or is to be run again. With the lock."""
+        self.held.pop(task.number, None)
+        task.number = 0
+        self.backlog.push(task, first=True)
+
+    def lost(self, task: Task, member: Member) -> None:
+        """Its worker died with it in hand. With the lock."""
+        del self.held[task.number]
+        self.stopper.lost(task, member)
+
+    def cancel(self, task: Task) -> None:
+        """It is wanted no more, and has been told so: what waits in the ring is taken out, what runs is stopped. With the
+        lock."""
+        if self._pid != os.getpid() or self.held.get(task.number) is not task:
+            return
+        if self.tasks._withdraw(task.number):
+            del self.held[task.number]
+            self._after()
+        else:
+            self.stopper.stop(task, "cancelled")
+
+    def start_all(self) -> None:
+        """Start all workers. Raises what a start raises, and leaves none then."""
+        with self.lock:
+            self.crew.start_all()
+            self._begin_collecting()
+
+    # --- collecting ---
+
+    def help(self, ready: Callable[[], bool], timeout: float | None, park: Callable[[float | None], object]) -> bool:
+        """Wait in place until `ready()`; False after `timeout` seconds. Collects outcomes meanwhile; if another thread does,
+        `park(seconds)` has to sleep until something has ended."""
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not ready():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            if not self._lead.acquire(blocking=False):
+                park(left)
+                continue
+            try:
+                self.results._attend(True)
+                self._collect_until(ready, deadline)
+            finally:
+                self.results._attend(False)  # (what comes from now on is the collector thread's)
+                self._lead.release()
+        return True
+
+    def _collect_until(self, ready: Callable[[], bool], deadline: float | None) -> None:
+        get, handle = self.results._get_tasks, self._handle
+        while not ready():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return
+            try:
+                batch = get(BATCH, left)
+            except Empty:
+                return
+            handle(batch)
+
+    def _begin_collecting(self) -> None:
+        if self._thread is not None:
+            return
+        self._thread = threading.Thread(target=_collect, args=(self,), name="procession-collector", daemon=True)
+        self._thread.start()
+
+    def collect(self) -> None:
+        """What is there, if nobody else is at it; and what time has brought. In the collector thread."""
+        while self._lead.acquire(timeout=0.02):
+            try:
+                batch = self.results._get_tasks(BATCH, 0)
+            except Empty:
+                break
+            else:
+                self._handle(batch)
+            finally:
+                self._lead.release()
+
+    def _handle(self, batch: list[tuple[int, int, Any]]) -> None:
+        held, heard = self.held, self.crew.heard
+        with self.lock:
+            for number, aux, payload in batch:
+                kind = aux & 0xFF
+                if kind > Kind.STOPPED:
+                    heard(kind, number, payload)
+                    continue
+                task = held.pop(number, None)
+                if task is None:
+                    continue  # a second outcome: it was stopped in the moment in which it ended
+                if task.extra is not None and self.stopper.settle(task, kind):
+                    continue
+                task.end(kind, payload, (aux >> 24) / 1e6)
+            self._after(len(batch))
+
+    def _after(self, ended: int = 1) -> None:
+        """Some tasks have ended. With the lock."""
+        if self.backlog.count:
+            self._window = max(self._least, min(WINDOW, 4 * ended))
+            self._dispatch()
+        elif self.closing and self.is_done():
+            self.crew.dismiss()
+
+    # --- the end ---
+
+    def close(self, *, cancel: bool = False) -> None:
+        """Take on nothing more; when all that was taken on has ended, the workers leave. Does not block. `cancel`: what waits
+        is cancelled."""
+        with self.lock:
+            self.closing = True
+            if self._pid != os.getpid():
+                return
+            if cancel:
+                self.fail_waiting(None)
+                for stream in list(self.streams):
+                    stream.close()
+            if self.is_done():
+                self.crew.dismiss()
+
+    def fail_waiting(self, error: BaseException | None) -> None:
+        """What waits in the backlog ends: cancelled, or with that error. With the lock."""
+        for task in list(self.backlog.drain()):
+            task.fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+
+    def break_down(self, error: BaseException) -> None:
+        """No worker can be had: all tasks end with that error, and so does every later call."""
+        with self.lock:
+            if self.broken is None:
+                self.broken = error
+            self.closing = True
+            self.fail_waiting(error)
+            self._fail_held(error)
+            self.crew.end("kill")
+
+    def _fail_held(self, error: BaseException) -> None:
+        held = list(self.held.values())
+        self.held.clear()
+        for task in held:
+            task.fail(verdicts.copy_of(error))
+
+    def end(self, how: str, error: BaseException | None) -> None:
+        """The workers are ended: "terminate" (SIGTERM, then SIGKILL) or "kill". All tasks end, cancelled or with `error`.
+        Does not block."""
+        with self.lock:
+            self.closing = True
+            if self._pid != os.getpid():
+                return
+            self.fail_waiting(error)
+            self._fail_held(error if error is not None else verdicts.ended_early())
+            self.crew.end(how)
+
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until all workers have left and all callbacks have run. False after `timeout` seconds."""
+        if self._pid != os.getpid():
+            return True
+        deadline = None if timeout is None else time.monotonic() + timeout
+        for stream in list(self.streams):
+            if not stream.wait_all(None if deadline is None else deadline - time.monotonic()):
+                return False
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        if not self.help(self.over.is_set, left, self.over.wait):
+            return False
+        self.crew.reap()
+        left = None if deadline is None else max(deadline - time.monotonic(), 0)
+        return callers.drain(left)
+
+    def resize(self, workers: int) -> None:
+        """From now on so many workers at most."""
+        with self.lock:
+            self.check_open()
+            self._least = 2 * workers + 2
+            self.crew.resize(workers)
+            self.crew.ensure(self.outstanding())
+
+    def no_worker_left(self) -> None:
+        """Called by the crew, with the lock, when the last worker has left and no other is to come."""
+        self.over.set()
+        self.results._nudge()
+        self.nudge()
+        self.stopper.clear()
+
+
+def _ring() -> Any:
+    ring = SimpleQueue()
+    ring._configure(0, _native.TASKS)
+    return ring
+
+
+def _collect(engine: Engine) -> None:
+    """The collector thread: it sleeps while somebody else collects, or nothing comes."""
+    results, stopper = engine.results, engine.stopper
+    while not engine.over.is_set():
+        try:
+            if results._watch_tasks(stopper.left()):
+                engine.collect()
+            stopper.tick()
+        except Exception:
+            if engine.over.is_set():
+                return
+            threading.excepthook(threading.ExceptHookArgs((*_exc_info(), threading.current_thread())))
+            time.sleep(0.01)
+
+
+def _exc_info() -> Any:
+    import sys
+
+    return sys.exc_info()
+
+
+_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
+
+
+@forkhooks.after_in_child
+def _forget() -> None:
+    for engine in _engines:  # the parent's: nobody collects here
+        engine.lock = threading.RLock()
+        engine.closing = True
+        engine.over.set()
+    _engines.clear()

@@ -1,0 +1,221 @@
+"""Futures: what `submit` returns."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import CancelledError, _base
+from typing import TYPE_CHECKING, Any
+
+from procession import _native
+from procession.pool import callers, verdicts
+from procession.pool.messages import Kind
+from procession.pool.task import Task
+
+if TYPE_CHECKING:
+    from procession.pool.engine import Engine
+
+__all__ = ["Future"]
+
+_PENDING, _RUNNING = _base.PENDING, _base.RUNNING
+_CANCELLED, _NOTIFIED, _FINISHED = _base.CANCELLED, _base.CANCELLED_AND_NOTIFIED, _base.FINISHED
+_OPEN = (_PENDING, _RUNNING)
+
+#: Conditions are made when somebody needs one: most futures are never waited for by two threads at once.
+_making = threading.Lock()
+_MADE: dict[str, Callable[[], Any]] = {"_condition": threading.Condition, "_waiters": list, "_done_callbacks": list}
+
+
+
+class Future(Task, _base.Future):  # type: ignore[type-arg]
+    """A true `concurrent.futures.Future` of a task in a pool of processes; `wait`, `as_completed`, `asyncio.wrap_future` take
+    it.
+
+    What is new: `cancel` stops a running task, too; and `result` unpickles in the caller, so that what cannot be unpickled is
+    this task's error. Callbacks run in a thread of ours, one at a time, and in the order in which their tasks ended; one that
+    hangs holds up no other. Threads may share it. A copy of it in a forked child never ends.
+    """
+
+    __slots__ = ("_condition", "_done_callbacks", "_engine", "_error", "_kind", "_state", "_value", "_waiters")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._state = _PENDING
+        self._kind: Any = None
+        self._value: Any = None
+        self._error: BaseException | None = None
+
+    def __getattr__(self, name: str) -> Any:
+        make = _MADE.get(name)
+        if make is None:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        with _making:
+            try:
+                return object.__getattribute__(self, name)
+            except AttributeError:
+                made = make()
+                object.__setattr__(self, name, made)
+                return made
+
+    # --- waiting ---
+
+    def result(self, timeout: float | None = None) -> Any:
+        """What the task returned; waits for it, up to `timeout` seconds. Raises what it raised (with its traceback in the
+        worker as the cause), CancelledError, WorkerDied, TaskTimeout; TimeoutError when it has not ended in time."""
+        if self._state in _OPEN:
+            self._wait(timeout)
+        error = self._read()
+        try:
+            if error is not None:
+                raise error
+            return self._value
+        finally:
+            self = error = None  # type: ignore[assignment]  # (no circle with the traceback)
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        """What the task raised, None if nothing; waits for it, up to `timeout` seconds. Raises CancelledError; TimeoutError."""
+        if self._state in _OPEN:
+            self._wait(timeout)
+        return self._read()
+
+    def _wait(self, timeout: float | None) -> None:
+        if not self._engine.help(self.done, timeout, self._park):
+            raise TimeoutError
+
+    def _park(self, timeout: float | None) -> None:
+        with self._condition:
+            if self._state in _OPEN:
+                self._condition.wait(timeout)
+
+    def _read(self) -> BaseException | None:
+        """Look at what has come. In the caller's thread: this runs the user's code."""
+        if self._state in (_CANCELLED, _NOTIFIED):
+            raise CancelledError
+        kind = self._kind
+        if kind is not None:
+            with self._condition:
+                if self._kind is not None:
+                    self._unpack(self._kind)
+                    self._kind = None
+        return self._error
+
+    def _unpack(self, kind: int) -> None:
+        value, self._value = self._value, None
+        try:
+            if type(value) is _native.Message:
+                value = value.load()
+            if kind == Kind.VALUE:
+                self._value = value
+            else:
+                self._error = verdicts.loaded(value[:3])
+        except BaseException as error:
+            self._error = error
+
+    @property
+    def _result(self) -> Any:
+        self._peek()
+        return self._value
+
+    @_result.setter
+    def _result(self, value: Any) -> None:
+        self._value = value
+
+    @property
+    def _exception(self) -> BaseException | None:
+        self._peek()
+        return self._error
+
+    @_exception.setter
+    def _exception(self, error: BaseException | None) -> None:
+        self._error = error
+
+    def _peek(self) -> None:
+        if self._kind is not None:
+            self._read()
+
+    # --- ending ---
+
+    def cancel(self) -> bool:
+        """End it as cancelled. A task that waits is never run; one that runs is stopped: TaskStopped is raised in it, then
+        its worker gets SIGTERM, then SIGKILL, and another takes its place. False if it has ended already. Does not block."""
+        with self._engine.lock:
+            if self._state not in _OPEN:
+                return bool(self._state == _NOTIFIED)
+            held = self._state == _RUNNING
+            self._state = _NOTIFIED
+            if held:
+                self._engine.cancel(self)
+        self._tell()
+        self._engine.nudge()
+        return True
+
+    def begin(self) -> bool:
+        if self._state == _PENDING:
+            self._state = _RUNNING
+            return True
+        if self._state == _RUNNING:
+            return True  # another attempt
+        self._drop()
+        return False
+
+    def end(self, kind: int, payload: Any, seconds: float) -> None:
+        self._value = payload
+        self._kind = kind
+        if kind == Kind.VALUE and type(payload) is not _native.Message:
+            self._kind = None
+        elif kind == Kind.STOPPED:
+            self._value, self._kind, self._error = None, None, CancelledError("the task stopped itself")
+        self._finish()
+
+    def fail(self, error: BaseException) -> None:
+        if self._state not in _OPEN:
+            return
+        if isinstance(error, CancelledError):
+            self._state = _NOTIFIED
+            self._tell()
+            return
+        self._error = error
+        self._finish()
+
+    def _finish(self) -> None:
+        if self._state not in _OPEN:  # cancelled meanwhile
+            self._value = self._kind = self._error = None
+            return
+        self._state = _FINISHED
+        self._tell()
+
+    def _tell(self) -> None:
+        """It has ended: tell who waits. Partner of whoever makes the condition: that looks at the state after it."""
+        self._drop()
+        try:
+            condition = object.__getattribute__(self, "_condition")
+        except AttributeError:
+            return
+        with condition:
+            for waiter in self._waiters:
+                (waiter.add_cancelled if self._state == _NOTIFIED else self._add_to(waiter))(self)
+            condition.notify_all()
+            calls = self._take_callbacks()
+        for call in calls:
+            callers.call(_run_callback, call, self)
+
+    def _take_callbacks(self) -> Any:
+        calls = getattr(self, "_done_callbacks")  # noqa: B009  (mypy sees it nowhere)
+        object.__setattr__(self, "_done_callbacks", [])
+        return calls
+
+    def _add_to(self, waiter: Any) -> Callable[[Any], None]:
+        failed = self._error is not None or self._kind not in (None, Kind.VALUE)
+        add: Callable[[Any], None] = waiter.add_exception if failed else waiter.add_result
+        return add
+
+    def _drop(self) -> None:
+        """What was only needed to run it."""
+        self.job = self.function = None
+
+
+def _run_callback(call: Callable[[Any], object], future: Future) -> None:
+    try:
+        call(future)
+    except Exception:
+        _base.LOGGER.exception("exception calling callback for %r", future)

@@ -1,0 +1,65 @@
+"""`map` of an executor: the results of a stream, one after another."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+from procession.pool import progress as bars
+from procession.pool import verdicts
+from procession.pool.options import Options
+from procession.pool.streams import AHEAD, Failure, Stream
+
+if TYPE_CHECKING:
+    from procession.pool.engine import Engine
+
+__all__ = ["executor_map"]
+
+
+def results(stream: Stream, deadline: float | None = None) -> Iterator[Any]:
+    """The results one by one; raises the first failure. Closes the stream."""
+    try:
+        while (piece := stream.next_piece(None if deadline is None else deadline - time.monotonic())) is not None:
+            values = piece.values()
+            del piece
+            if isinstance(values, Failure):
+                raise values.error
+            values.reverse()
+            while values:
+                yield values.pop()
+    finally:
+        stream.close()
+
+
+def executor_map(
+    engine: Engine, fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], timeout: float | None, chunksize: int,
+    buffersize: int | None, progress: Any, options: Options,
+) -> Iterator[Any]:  # fmt: skip
+    """`ProcessPoolExecutor.map`."""
+    if chunksize < 1:
+        raise ValueError("chunksize must be >= 1.")
+    if buffersize is not None and not isinstance(buffersize, int):
+        raise TypeError("buffersize must be an integer or None")
+    if buffersize is not None and buffersize < 1:
+        raise ValueError("buffersize must be None or > 0")
+    engine.check_open()
+    deadline = None if timeout is None else timeout + time.monotonic()
+    lengths = [_length(items) for items in iterables]
+    length = None if None in lengths or not lengths else min(lengths)  # type: ignore[type-var]
+    star = len(iterables) != 1
+    stream = Stream(
+        engine, fn, zip(*iterables, strict=False) if star else iterables[0], star=star, size=chunksize, ordered=True,
+        options=options, error_of=lambda kind, payload: verdicts.loaded(payload), length=length if not star else None,
+        ahead=buffersize or (None if length is not None else AHEAD * engine.settings.workers * chunksize),
+        progress=None if progress is None else bars.make(progress, length), threads=length is not None and not star,
+    )  # fmt: skip
+    stream.feed()
+    return results(stream, deadline)
+
+
+def _length(items: Any) -> int | None:
+    try:
+        return len(items)
+    except TypeError:
+        return None

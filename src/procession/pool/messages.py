@@ -1,0 +1,63 @@
+"""What travels between a pool and its workers: two queues of tagged messages, ``(number, aux, object)``.
+
+A task's `number` is the pool's, and never used again; its `aux` says what to do: the function's key (32 bits), then the
+*shape*, how the function is called with the object. An outcome bears the same number; its `aux` has the *kind*, the worker's
+id and how long the task took. Messages about a worker, not about a task, have the worker's id in place of the number.
+"""
+
+from __future__ import annotations
+
+import signal
+from enum import IntEnum
+
+__all__ = ["LIMITED", "RETIRE", "SOFT_SIGNAL", "STOP", "Kind", "Shape", "outcome", "work"]
+
+#: In place of a task's number: the worker that takes it ends.
+STOP = 0
+
+KEY_BITS = 32
+#: In a task's aux: the object is (memory limit in bytes, object).
+LIMITED = 1 << 40
+
+
+class Shape(IntEnum):
+    """How a function is called with a task's object."""
+
+    CALL = 1  # (args, kwargs): f(*args, **kwargs)
+    OWN = 2  # (f, args, kwargs): the function comes with the task
+    ONE = 3  # x: f(x)
+    STAR = 4  # args: f(*args)
+    MANY = 5  # items: [f(x) for x in items]
+    MANY_STARS = 6  # items: [f(*args) for args in items]
+
+
+class Kind(IntEnum):
+    """What a message of a worker says."""
+
+    VALUE = 1  # the object is what the function returned
+    ERROR = 2  # (pickled exception or None, its text, remote traceback): the task raised it
+    UNSENT = 3  # the same, and the repr of the result that could not be pickled
+    STOPPED = 4  # the task has ended because it was asked to
+    READY = 16  # the initializer has run
+    LAST = 17  # it ends after the task that it has in hand, or wants to be relieved: start its successor
+    GOODBYE = 18  # it has left its loop; the object is what its exit function returned
+    BROKEN = 19  # the initializer raised: as ERROR
+    RECORD = 20  # a log record, or a warning (relay.py)
+    NUDGE = 22  # nothing: who collects has a look at what it waits for
+    DIED = 21  # (from the pool itself) all that the worker ever said stands before this
+
+
+def work(key: int, shape: Shape) -> int:
+    """A task's aux."""
+    return key | shape << KEY_BITS
+
+
+def outcome(kind: Kind, worker: int, microseconds: int = 0) -> int:
+    """An outcome's aux."""
+    return kind | (worker & 0xFFFF) << 8 | min(microseconds, 2**32 - 1) << 24
+
+
+#: What a worker is asked with, and a task's number that asks the worker itself to leave. (A signal that nobody uses for
+#: anything; what is asked stands in the worker's record: a signal that comes late asks for nothing.)
+SOFT_SIGNAL = signal.SIGRTMIN + 11
+RETIRE = 2**63

@@ -1,0 +1,242 @@
+"""What the methods of `Pool` return: results to wait for, and iterators over results."""
+
+from __future__ import annotations
+
+import builtins
+import threading
+from collections.abc import Callable, Iterator
+from multiprocessing import TimeoutError
+from multiprocessing import pool as mp_pool
+from typing import TYPE_CHECKING, Any
+
+from procession import _native
+from procession.pool import callers, verdicts
+from procession.pool.messages import Kind
+from procession.pool.streams import Failure, Stream
+from procession.pool.task import Task
+
+if TYPE_CHECKING:
+    from procession.pool.engine import Engine
+
+__all__ = ["AsyncResult", "IMapIterator", "MapResult", "error_of"]
+
+Callback = Callable[[Any], object]
+
+
+def error_of(kind: int, payload: Any) -> BaseException:
+    """The error that an outcome is, as `multiprocessing.pool` has it. Runs the user's code (unpickling)."""
+    theirs: Any = mp_pool
+    if kind == Kind.UNSENT:
+        error: BaseException = theirs.MaybeEncodingError(verdicts.loaded(payload[:3], theirs.RemoteTraceback), payload[3])
+        return error
+    return verdicts.loaded(payload, theirs.RemoteTraceback)
+
+
+#: What a result has. (Said by each class: two bases with slots make no class.)
+_SLOTS = ("__weakref__", "_calls", "_engine", "_event", "_success", "_value")
+
+
+class _Result:
+    """Something that ends once, with a value or an error, and then calls back."""
+
+    if not TYPE_CHECKING:
+        __slots__ = ()
+
+    _engine: Engine
+    _calls: tuple[Callback | None, Callback | None] | None
+    _success: bool | None
+    _value: Any
+    _event: threading.Condition
+
+    def _begin(self, engine: Engine, callback: Callback | None, error_callback: Callback | None) -> None:
+        self._engine = engine
+        self._calls = (callback, error_callback) if callback is not None or error_callback is not None else None
+        self._success = None
+        self._value = None
+        self._event = threading.Condition(threading.Lock())
+
+    def ready(self) -> bool:
+        """Whether it has ended, and its callback has run."""
+        return self._success is not None
+
+    def successful(self) -> bool:
+        """Whether it ended with a value. Raises ValueError while it has not ended."""
+        self._read()
+        if self._success is None:
+            raise ValueError(f"{self!r} not ready")
+        return self._success
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Wait until it has ended, at most `timeout` seconds."""
+        if not self.ready():
+            self._engine.help(self.ready, timeout, self._park)
+
+    def _park(self, timeout: float | None) -> None:
+        with self._event:
+            if not self.ready():
+                self._event.wait(timeout)
+
+    def get(self, timeout: float | None = None) -> Any:
+        """The value; waits for it. Raises the task's error (its traceback in the worker is the cause),
+        `multiprocessing.TimeoutError` when it has not ended after `timeout` seconds."""
+        self.wait(timeout)
+        if not self.ready():
+            raise TimeoutError
+        self._read()
+        if self._success:
+            return self._value
+        try:
+            raise self._value
+        finally:
+            del self
+
+    def _read(self) -> None:
+        """Unpack what has come, in the caller's thread."""
+
+    def _tell(self, success: bool) -> None:
+        """It has ended. Those who have a callback are told after it."""
+        if self._calls is not None:
+            callers.call(self._call_back, success)
+            return
+        with self._event:
+            self._success = success
+            self._event.notify_all()
+
+    def _call_back(self, success: bool) -> None:
+        calls, self._calls = self._calls, None
+        self._success = success
+        try:
+            self._read()
+            call = (calls or (None, None))[0 if self._success else 1]
+            success, self._success = bool(self._success), None
+            if call is not None:
+                call(self._value)
+        finally:
+            with self._event:
+                self._success = success
+                self._event.notify_all()
+            self._engine.nudge()
+
+
+class AsyncResult(_Result, Task):
+    """The result of `Pool.apply_async`."""
+
+    __slots__ = (*_SLOTS, "_kind")
+
+    _kind: int | None
+
+    def _start(self, engine: Engine, callback: Callback | None, error_callback: Callback | None) -> None:
+        self._begin(engine, callback, error_callback)
+        self._kind = None
+
+    def end(self, kind: int, payload: Any, seconds: float) -> None:
+        self._value = payload
+        self._kind = kind
+        self._done(kind == Kind.VALUE)
+
+    def fail(self, error: BaseException) -> None:
+        self._value = error
+        self._kind = None
+        self._done(False)
+
+    def _done(self, success: bool) -> None:
+        self.job = self.function = None
+        self._tell(success)
+
+    def _read(self) -> None:
+        kind = self._kind
+        if kind is None:
+            return
+        with self._event:
+            if self._kind is None:
+                return
+            try:
+                value = self._value
+                if type(value) is _native.Message:
+                    value = value.load()
+                self._value = value if kind == Kind.VALUE else error_of(kind, value)
+            except BaseException as error:
+                self._value, self._success = error, False
+            self._kind = None
+
+
+class MapResult(_Result):
+    """The result of `Pool.map_async` and its kin: a list."""
+
+    __slots__ = (*_SLOTS, "_stream", "_told")
+
+    def __init__(self, stream: Stream, engine: Engine, callback: Callback | None, error_callback: Callback | None) -> None:
+        self._begin(engine, callback, error_callback)
+        self._stream: Stream | None = stream
+        self._told = False
+        stream.when_ended = self._ended
+
+    def ready(self) -> bool:
+        if self._success is None and self._calls is None and self._stream is not None and self._stream.all_ended():
+            self._success = True
+        return self._success is not None
+
+    def wait(self, timeout: float | None = None) -> None:
+        if self._calls is None and self._stream is not None:
+            self._stream.wait_all(timeout)
+        if not self.ready():
+            super().wait(timeout)
+
+    def _ended(self) -> None:
+        """The stream is complete. In any thread, once."""
+        if not self._told:
+            self._told = True
+            self._tell(True)
+
+    def _read(self) -> None:
+        stream = self._stream
+        if stream is None or not stream.all_ended():
+            return
+        self._stream = None
+        found: list[Any] = []
+        failure: BaseException | None = None
+        while (piece := stream.next_piece(0)) is not None:
+            values = piece.values()
+            if isinstance(values, Failure):
+                failure = failure or values.error
+            else:
+                found += values
+        stream.close()
+        self._value = found if failure is None else failure
+        self._success = failure is None
+
+
+class IMapIterator(Iterator[Any]):
+    """The result of `Pool.imap` and `imap_unordered`. A failure is raised in place of its result, and the iteration may go on
+    behind it."""
+
+    def __init__(self, stream: Stream) -> None:
+        self._stream = stream
+        self._values: list[Any] = []
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def next(self, timeout: float | None = None) -> Any:
+        """The next result; raises `multiprocessing.TimeoutError` if it has not come in `timeout` seconds, StopIteration at
+        the end."""
+        while not self._values:
+            try:
+                piece = self._stream.next_piece(timeout)
+            except builtins.TimeoutError:
+                raise TimeoutError from None
+            if piece is None:
+                raise StopIteration
+            values = piece.values()
+            if isinstance(values, Failure):
+                raise values.error
+            values.reverse()
+            self._values = values
+        return self._values.pop()
+
+    __next__ = next
+
+    def __del__(self) -> None:
+        stream = getattr(self, "_stream", None)
+        if stream is not None:
+            stream.forget()

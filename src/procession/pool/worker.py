@@ -1,0 +1,273 @@
+"""The worker's side: a loop that takes a task, does it, and says how it ended. The pool's side of it is crew.py.
+
+Whatever a task does, only that task ends by it: its arguments are unpickled, its function is called and its result is pickled
+within one guard, in which an order to stop (messages.SOFT_SIGNAL) raises TaskStopped.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+import traceback
+from typing import Any, NamedTuple
+
+from procession import _native
+from procession.core import codec
+from procession.errors import TaskStopped
+from procession.pool import caps, messages, obituary, relay, tokens
+from procession.pool.functions import Loader
+from procession.pool.messages import Kind, Shape
+from procession.share import queues  # noqa: F401  (so that the zygote has it: each worker is handed two)
+
+__all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main"]
+
+#: How often, in seconds, a worker looks how much memory it has.
+LOOK = 0.02
+
+
+class Settings(NamedTuple):
+    """What a worker is told at its start, in plain values: the start goes without pickle then."""
+
+    number: int
+    heir: bool  # the one worker of a nested pool that needs no token
+    nested: bool
+    siblings: int
+    blackbox: str | None
+    level: int | None  # of the parent's root logger; None: nobody logs
+    caps: dict[str, str]
+    max_tasks: int | None
+    max_memory: int | None
+    max_age: float | None
+
+
+class Functions(NamedTuple):
+    """The user's, if there are any."""
+
+    initializer: tuple[Any, tuple[Any, ...]] | None
+    exit_function: tuple[Any, tuple[Any, ...]] | None
+
+
+class WorkerInfo:
+    """The worker in which the caller runs: `id` (1, 2, ... in the order in which the pool started them), `tasks_done`, and
+    `state`, a dict that lives as long as the worker, for what its initializer and its tasks want to keep."""
+
+    def __init__(self, number: int) -> None:
+        self.id = number
+        self.tasks_done = 0
+        self.state: dict[str, Any] = {}
+
+    def __repr__(self) -> str:
+        return f"<worker {self.id}, pid {os.getpid()}, {self.tasks_done} tasks done>"
+
+
+_here: WorkerInfo | None = None
+
+
+def current_worker() -> WorkerInfo | None:
+    """The worker that this process is; None if it is no pool's worker. Does not block."""
+    return _here
+
+
+class _Retire(BaseException):
+    """Raised in an idle worker that is relieved."""
+
+
+class _Worker:
+    def __init__(self, tasks: Any, results: Any, table: Any, settings: Settings) -> None:
+        global _here
+        self.tasks = tasks
+        self.results = results
+        self.loader = Loader(table)
+        self.id = settings.number
+        self.settings = settings
+        self.info = _here = WorkerInfo(self.id)
+        self.turn = tokens.Turn("top" if not settings.nested else "heir" if settings.heir else "nested")
+        self.born = time.monotonic()
+        self.looked = 0.0
+        self.guarded = 0  # the number of the task that an order to stop may interrupt
+        self.idle = False  # may be relieved at once
+        self.retiring = False
+        self.asked = False
+
+    # --- orders ---
+
+    def ordered(self, *_: Any) -> None:
+        """The handler of SOFT_SIGNAL."""
+        what = _native.task_stop()
+        if what == messages.RETIRE:
+            self.retiring = True
+            if self.idle:
+                self.idle = False
+                raise _Retire
+        elif what and what == self.guarded:
+            self.guarded = 0
+            raise TaskStopped("stopped")
+
+    # --- tasks ---
+
+    def serve(self) -> None:
+        """Until there is nothing more to do here."""
+        take, run, last = self.tasks._take_task, self.run, (self.settings.max_tasks or 0) - 1
+        info, begin, end = self.info, self.turn.begin, self.turn.end
+        watched = self.settings.max_memory is not None or self.settings.max_age is not None
+        while not self.retiring:
+            try:
+                self.idle = True
+                number, aux, body = take(None)
+                self.idle = False
+            except _Retire:
+                return
+            if not number:
+                return
+            if info.tasks_done == last:
+                self.say(Kind.LAST)
+            begin()
+            run(number, aux, body)
+            end()
+            info.tasks_done += 1
+            if info.tasks_done - 1 == last:
+                return
+            del body
+            if watched:
+                self.look()
+
+    def run(self, number: int, aux: int, body: Any) -> None:
+        """Do the task and say how it ended. Raises nothing."""
+        began = time.perf_counter_ns()
+        try:
+            self.guarded = number
+            kind, value = self.attempt(aux, body)
+            del body
+            while True:
+                try:
+                    self.results._end_task(number, kind | self.id << 8 | _micro(began) << 24, value)
+                    break
+                except Exception as error:
+                    kind, value = Kind.UNSENT, (*_written(error), _repr(value))
+            self.guarded = 0
+        except BaseException:  # an order to stop, within what is not the task's own code
+            self.guarded = 0
+            self.results._end_task(number, messages.outcome(Kind.STOPPED, self.id, _micro(began)), None)
+
+    def attempt(self, aux: int, body: Any) -> tuple[int, Any]:
+        """The task's outcome."""
+        try:
+            if type(body) is _native.Message:
+                body = body.load()
+            if aux & messages.LIMITED:
+                from procession.pool.limits import limited
+
+                with limited(body[0]):
+                    return Kind.VALUE, self.call(aux, body[1])
+            return Kind.VALUE, self.call(aux, body)
+        except TaskStopped:
+            return Kind.STOPPED, None
+        except BaseException as error:
+            return Kind.ERROR, _written(error)
+
+    def call(self, aux: int, body: Any) -> Any:
+        shape = aux >> messages.KEY_BITS & 0xFF
+        if shape == Shape.OWN:
+            return body[0](*body[1], **body[2])
+        key = aux & 0xFFFFFFFF
+        function = self.loader.get(key) or self.loader.load(key)
+        if shape == Shape.CALL:
+            return function(*body[0], **body[1])
+        if shape == Shape.ONE:
+            return function(body)
+        if shape == Shape.STAR:
+            return function(*body)
+        if shape == Shape.MANY:
+            return [function(item) for item in body]
+        return [function(*item) for item in body]
+
+    # --- what is said about oneself ---
+
+    def say(self, kind: Kind, payload: Any = None) -> None:
+        self.results._put_task(self.id, kind, payload)
+
+    def look(self) -> None:
+        """Too old, or too big? Then a successor is asked for."""
+        now = time.monotonic()
+        if self.asked or now < self.looked + LOOK:
+            return
+        self.looked = now
+        settings = self.settings
+        too_old = settings.max_age is not None and now - self.born > settings.max_age
+        if too_old or (settings.max_memory is not None and _resident() > settings.max_memory):
+            self.asked = True
+            self.say(Kind.LAST, True)
+
+    def relay(self, item: Any) -> None:
+        self.results._put_task(self.id, Kind.RECORD, item)
+
+
+def _micro(began: int) -> int:
+    return min((time.perf_counter_ns() - began) // 1000, 0xFFFFFFFF)
+
+
+def _repr(value: Any) -> str:
+    try:
+        return repr(value)
+    except Exception as error:
+        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
+
+
+def _written(error: BaseException) -> tuple[bytes | None, str, str]:
+    """An exception as (its pickle, what it says, its traceback): the pickle is None if it has none."""
+    text = "".join(traceback.format_exception(error))
+    try:
+        pickle = codec.dumps(error.with_traceback(None), whole=True)[0]
+    except Exception as reason:
+        return None, f"{type(error).__qualname__}: {error} (it cannot be pickled: {reason})", text
+    finally:
+        error.__traceback__ = None
+    return pickle, f"{type(error).__qualname__}: {error}", text
+
+
+def _resident() -> int:
+    with open("/proc/self/statm", "rb") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main(tasks: Any, results: Any, table: Any, permits: Any, told: tuple[Any, ...], functions: Functions | None) -> None:
+    """A worker's life. The target of its process."""
+    settings = Settings(*told)
+    caps.apply(settings.caps)
+    tokens.adopt(permits, settings.siblings)
+    worker = _Worker(tasks, results, table, settings)
+    signal.signal(signal.SIGINT, _deaf)  # Ctrl-C is the parent's affair; programs that tasks start hear it
+    signal.signal(messages.SOFT_SIGNAL, worker.ordered)
+    if settings.blackbox is not None:
+        obituary.enable(settings.blackbox)
+    if settings.level is not None:
+        relay.install(worker.relay, settings.level)
+    if functions is not None and functions.initializer is not None and not _initialize(worker, *functions.initializer):
+        return
+    try:
+        worker.serve()
+    finally:
+        result = None
+        if functions is not None and functions.exit_function is not None:
+            result = functions.exit_function[0](*functions.exit_function[1])
+        worker.say(Kind.GOODBYE, result)
+
+
+def _initialize(worker: _Worker, function: Any, arguments: tuple[Any, ...]) -> bool:
+    try:
+        function(*arguments)
+    except BaseException as error:
+        if "concurrent.futures" in sys.modules or worker.settings.level is not None:
+            import logging
+
+            logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
+        worker.say(Kind.BROKEN, _written(error))
+        return False
+    worker.say(Kind.READY)
+    return True
+
+
+def _deaf(*_: Any) -> None:
+    pass
