@@ -277,6 +277,29 @@ static void verify_spinning_strictly(void) {
     verify_spinning();
 }
 
+/* The lock is another's, who does not come to give it back: the message that nobody was woken for is the survivor's. */
+static void hold_the_lock(const char *where) {
+    put_while_spinning(where);
+    if (strcmp(where, "spun") == 0) word_swap(&queue.queue->getting, 0, plan->dead.slot + 1);
+    else if (strcmp(where, "spinning") == 0) meanwhile = hold_the_lock;
+}
+static void before_giving_up(void) {
+    before_spinning();
+    word_or(&commons_records()[plan->dead.slot].flags, RECORD_SYNC);
+    meanwhile = hold_the_lock;
+}
+static void run_give_up(void) {
+    struct taken taken;
+    CHECK(queue_take(&queue, &taken, clock_monotonic() + 3 * PN_SECOND / 1000) == -ETIMEDOUT);
+    struct wait *wait = wait_of(plan->survivor);
+    bool told = !wait || wait_state(wait) != WAIT_ASLEEP || word_peek(&wait->key) != (plan->cell | KEY_PART(PART_ITEMS));
+    expect(told, "a message is forgotten");
+}
+static void verify_given_up(void) {
+    recover(plan->dead.slot, false);
+    verify_spinning();
+}
+
 int main(int argc, char **argv) {
     static const struct operation operations[] = {
         {.name = "put a task", .prepare = prepare_some, .before = join_queue, .run = run_put, .verify = verify_put},
@@ -310,6 +333,8 @@ int main(int argc, char **argv) {
          .verify = verify_nudged},
         {.name = "look while another sleeps", .prepare = prepare_empty, .survive = survive_take, .before = before_spinning,
          .run = take, .verify = verify_spinning_strictly},
+        {.name = "look, and give up", .prepare = prepare_empty, .survive = survive_take, .before = before_giving_up,
+         .run = run_give_up, .verify = verify_given_up},
     };
     return kill_all(operations, sizeof operations / sizeof *operations, argc > 1 ? argv[1] : NULL) ? 1 : 0;
 }

@@ -123,6 +123,8 @@ def test_arguments(tasks: Any) -> None:
         tasks._get_tasks(1)
     with pytest.raises(TypeError):
         tasks._withdraw("1")
+    with pytest.raises(ValueError, match="at least 1"):
+        tasks._get_tasks(0, 0)
     with pytest.raises(ValueError, match="REDELIVERS"):
         tasks._configure(0, _native.TASKS | _native.REDELIVERS)
     assert tasks.qsize() == 0
