@@ -151,7 +151,8 @@ PyObject *queue_py_get_tasks(PyObject *self, PyObject *const *args, Py_ssize_t c
     if (!view) return NULL;
     if (count != 2) return PyErr_Format(PyExc_TypeError, "_get_tasks() takes how many at most, and a time limit"), NULL;
     Py_ssize_t most = PyLong_AsSsize_t(args[0]);
-    PyObject *list = most == -1 && PyErr_Occurred() ? NULL : PyList_New(0);
+    if (most < 1) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "at least 1 must be wanted"), NULL;
+    PyObject *list = PyList_New(0);
     int r = list ? get_one(view, &ways, args[1], &taken) : 0;
     while (list && r == 0) {
         PyObject *item = triple(&taken);

@@ -36,7 +36,8 @@ int main(void) {
     FIELD(record, status); FIELD(record, keeper); FIELD(record, wait_kind); FIELD(record, wait_slot);
     FIELD(record, wait_since); FIELD(record, wait_object); FIELD(record, holds); FIELD(record, doorbell);
     FIELD(record, run_base); FIELD(record, ready_base); FIELD(record, run_time); FIELD(record, ready_time);
-    FIELD(record, peak_kib); FIELD(record, status_known); FIELD(record, name); FIELD(record, reserved);
+    FIELD(record, peak_kib); FIELD(record, status_known); FIELD(record, name); FIELD(record, task);
+    FIELD(record, task_since); FIELD(record, task_stop); FIELD(record, reserved);
     FIELD(cell, state); FIELD(cell, word); FIELD(cell, tid); FIELD(cell, count); FIELD(cell, since); FIELD(cell, flags);
     FIELD(cell, link);
     FIELD(wait, state); FIELD(wait, key); FIELD(wait, tid); FIELD(wait, channel); FIELD(wait, ticket); FIELD(wait, since);
@@ -44,7 +45,8 @@ int main(void) {
     FIELD(queue, maxsize); FIELD(queue, flags); FIELD(queue, closes); FIELD(queue, closed); FIELD(queue, done);
     FIELD(queue, look); FIELD(queue, putting); FIELD(queue, last); FIELD(queue, draft); FIELD(queue, getting);
     FIELD(queue, returned); FIELD(queue, first); FIELD(queue, oldest); FIELD(queue, items); FIELD(queue, space);
-    FIELD(queue, joins); FIELD(queue, watches); FIELD(queue, spare);
+    FIELD(queue, joins); FIELD(queue, watches); FIELD(queue, spare); FIELD(queue, withdrawn); FIELD(queue, spinner);
+    FIELD(queue, attended); FIELD(queue, nudges);
     FIELD(segment, next); FIELD(segment, back); FIELD(segment, front);
     FIELD(parcel, index); FIELD(parcel, serial); FIELD(parcel, stake); FIELD(parcel, ticket);
     FIELD(heap_head, table); FIELD(heap_head, version); FIELD(heap_head, reserved);
