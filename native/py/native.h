@@ -134,7 +134,7 @@ extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];
 
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
-    reaper_functions[], start_functions[], task_functions[], packed_functions[], zygote_functions[], heap_functions[], packet_functions[];
+    reaper_functions[], start_functions[], task_functions[], work_functions[], packed_functions[], zygote_functions[], heap_functions[], packet_functions[];
 int add_packet_types(PyObject *module);
 extern PyType_Spec child_spec;
 extern PyTypeObject *child_type;

@@ -35,6 +35,12 @@ PyObject *queue_py_attend(PyObject *self, PyObject *yes);
 PyObject *queue_py_watch_tasks(PyObject *self, PyObject *timeout);
 PyObject *queue_py_nudge(PyObject *self, PyObject *unused);
 
+/* Put it, waiting for our turn. 0, or -1 with an exception set. */
+int queue_put_tagged(PyObject *self, const uint64_t tag[2], PyObject *object);
+
+/* work.c */
+PyObject *queue_py_work(PyObject *self, PyObject *args);
+
 /* packed.c: a message before it is put, and after it was got. */
 /* As message_encode, of a Packed or of anything. A Packed must live until the message is put. */
 int packed_encode(PyObject *object, struct outgoing *out);

@@ -17,6 +17,18 @@ static int put_messages(struct queue_view *view, const struct message *messages,
     return r;
 }
 
+int queue_put_tagged(PyObject *self, const uint64_t tag[2], PyObject *object) {
+    struct outgoing out;
+    uint32_t done = 0;
+    struct queue_view *view = queue_open_view(self);
+    if (!view || packed_encode(object, &out) < 0) return -1;
+    out.message.tag = tag;
+    int r = put_messages(view, &out.message, 1, &done);
+    message_forget(&out, done);
+    ((QueueObject *)self)->used = true;
+    return r ? queue_raise(r, true), -1 : 0;
+}
+
 /* (number, aux, obj): 0, or -1 with an exception set. */
 static int encode(PyObject *const *parts, uint64_t tag[2], struct outgoing *out) {
     if (number_from_py(parts[0], &tag[0]) < 0 || number_from_py(parts[1], &tag[1]) < 0 || packed_encode(parts[2], out) < 0) return -1;
@@ -25,17 +37,10 @@ static int encode(PyObject *const *parts, uint64_t tag[2], struct outgoing *out)
 }
 
 static int put_one(PyObject *self, const char *name, PyObject *const *args, Py_ssize_t count) {
-    struct outgoing out;
     uint64_t tag[2];
-    uint32_t done = 0;
-    struct queue_view *view = queue_open_view(self);
-    if (!view) return -1;
     if (count != 3) return PyErr_Format(PyExc_TypeError, "%s() takes a number, another, and an object", name), -1;
-    if (encode(args, tag, &out) < 0) return -1;
-    int r = put_messages(view, &out.message, 1, &done);
-    message_forget(&out, done);
-    ((QueueObject *)self)->used = true;
-    return r ? queue_raise(r, true), -1 : 0;
+    if (number_from_py(args[0], &tag[0]) < 0 || number_from_py(args[1], &tag[1]) < 0) return -1;
+    return queue_put_tagged(self, tag, args[2]);
 }
 
 PyObject *queue_py_put_task(PyObject *self, PyObject *const *args, Py_ssize_t count) {

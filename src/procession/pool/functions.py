@@ -12,7 +12,6 @@ import marshal
 import threading
 import types
 import weakref
-from collections import OrderedDict
 from typing import Any
 
 from procession.core import plain
@@ -80,15 +79,14 @@ class Loader:
 
     def __init__(self, table: Any) -> None:
         self._table = table
-        self._known: OrderedDict[int, Any] = OrderedDict()
-        self.get = self._known.get
+        self.known: dict[int, Any] = {}
 
     def load(self, key: int) -> Any:
         """The function of a key that is not known yet. Raises what unpickling raises."""
         function = _read(self._table[key])
-        self._known[key] = function
-        if len(self._known) > self.MOST:
-            self._known.popitem(last=False)
+        self.known[key] = function
+        if len(self.known) > self.MOST:
+            del self.known[next(iter(self.known))]  # the oldest
         return function
 
 

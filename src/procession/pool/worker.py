@@ -23,8 +23,9 @@ from procession.share import queues  # noqa: F401  (so that the zygote has it: e
 
 __all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main"]
 
-#: How often, in seconds, a worker looks how much memory it has.
-LOOK = 0.02
+#: How often, in nanoseconds, a worker that is busy looks how much memory it has.
+LOOK = 20_000_000
+FOR_EVER = 2**62
 
 
 class Settings(NamedTuple):
@@ -55,8 +56,11 @@ class WorkerInfo:
 
     def __init__(self, number: int) -> None:
         self.id = number
-        self.tasks_done = 0
         self.state: dict[str, Any] = {}
+
+    @property
+    def tasks_done(self) -> int:
+        return _native.work_state()[2]
 
     def __repr__(self) -> str:
         return f"<worker {self.id}, pid {os.getpid()}, {self.tasks_done} tasks done>"
@@ -85,71 +89,104 @@ class _Worker:
         self.info = _here = WorkerInfo(self.id)
         self.turn = tokens.Turn("top" if not settings.nested else "heir" if settings.heir else "nested")
         self.born = time.monotonic()
-        self.looked = 0.0
-        self.guarded = 0  # the number of the task that an order to stop may interrupt
-        self.idle = False  # may be relieved at once
-        self.retiring = False
-        self.asked = False
+        self.asked = False  # to be relieved
 
     # --- orders ---
 
     def ordered(self, *_: Any) -> None:
         """The handler of SOFT_SIGNAL."""
         what = _native.task_stop()
+        guarded, idle, _done = _native.work_state()
         if what == messages.RETIRE:
-            self.retiring = True
-            if self.idle:
-                self.idle = False
+            _native.work_leave()
+            if idle:
                 raise _Retire
-        elif what and what == self.guarded:
-            self.guarded = 0
+        elif what and what == guarded:
+            _native.work_guard(0)
             raise TaskStopped("stopped")
 
     # --- tasks ---
 
     def serve(self) -> None:
-        """Until there is nothing more to do here."""
-        take, run, last = self.tasks._take_task, self.run, (self.settings.max_tasks or 0) - 1
-        info, begin, end = self.info, self.turn.begin, self.turn.end
+        """Until there is nothing more to do here. The inner loop is native (native/py/work.c): it comes back with what is not
+        plain."""
+        last = self.settings.max_tasks
         watched = self.settings.max_memory is not None or self.settings.max_age is not None
-        while not self.retiring:
+        work, known, turn = self.tasks._work, self.loader.known, self.turn
+        turn.begin()
+        while True:
+            done = _native.work_state()[2]
+            if done == last:
+                return
+            until = time.monotonic_ns() + LOOK if watched else 0
+            most = FOR_EVER if last is None else last - 1 - done
             try:
-                self.idle = True
-                number, aux, body = take(None)
-                self.idle = False
+                handed = work(self.results, known, self.id, most, until, turn.begin, turn.end) if most else self.take_last()
             except _Retire:
                 return
-            if not number:
+            if handed is None:
+                if self.asked and _native.task_stop() == messages.RETIRE:
+                    return
+            elif not handed[0]:
                 return
-            if info.tasks_done == last:
-                self.say(Kind.LAST)
-            begin()
-            run(number, aux, body)
-            end()
-            info.tasks_done += 1
-            if info.tasks_done - 1 == last:
-                return
-            del body
+            elif handed[3] is None:
+                self.run(*handed[:3])
+            else:
+                self.failed(*handed)
+            del handed
             if watched:
                 self.look()
+
+    def take_last(self) -> Any:
+        """The last task that this worker does: its successor may come."""
+        number, aux, body = self.tasks._take_task(None)
+        if number:
+            self.say(Kind.LAST)
+        return number, aux, body, None, None
 
     def run(self, number: int, aux: int, body: Any) -> None:
         """Do the task and say how it ended. Raises nothing."""
         began = time.perf_counter_ns()
         try:
-            self.guarded = number
+            _native.work_guard(number)
             kind, value = self.attempt(aux, body)
             del body
-            while True:
-                try:
-                    self.results._end_task(number, kind | self.id << 8 | _micro(began) << 24, value)
-                    break
-                except Exception as error:
-                    kind, value = Kind.UNSENT, (*_written(error), _repr(value))
-            self.guarded = 0
+            self.put(number, kind, value, began)
+            _native.work_guard(0)
         except BaseException:  # an order to stop, within what is not the task's own code
-            self.guarded = 0
-            self.results._end_task(number, messages.outcome(Kind.STOPPED, self.id, _micro(began)), None)
+            self.stopped(number)
+        _native.work_done()
+
+    def put(self, number: int, kind: int, value: Any, began: int) -> None:
+        """Say how the task ended; if that cannot be pickled, say so instead."""
+        while True:
+            micro = min((time.perf_counter_ns() - began) // 1000, 0xFFFFFFFF)
+            try:
+                self.results._end_task(number, kind | self.id << 8 | micro << 24, value)
+                return
+            except Exception as error:
+                kind, value = Kind.UNSENT, (*_written(error), _repr(value))
+
+    def failed(self, number: int, aux: int, body: Any, error: BaseException, value: Any) -> None:
+        """A task that the inner loop did raised something, or returned what could not be put."""
+        try:
+            _native.work_guard(number)
+            if isinstance(error, TaskStopped):
+                kind, value = Kind.STOPPED, None
+            elif value is None:
+                kind, value = Kind.ERROR, _written(error)
+            else:
+                kind, value = Kind.UNSENT, (*_written(error), _repr(value))
+            del error
+            self.put(number, kind, value, time.perf_counter_ns())
+            _native.work_guard(0)
+        except BaseException:
+            self.stopped(number)
+        _native.work_done()
+
+    def stopped(self, number: int) -> None:
+        _native.work_guard(0)
+        self.results._end_task(number, messages.outcome(Kind.STOPPED, self.id), None)
 
     def attempt(self, aux: int, body: Any) -> tuple[int, Any]:
         """The task's outcome."""
@@ -172,7 +209,7 @@ class _Worker:
         if shape == Shape.OWN:
             return body[0](*body[1], **body[2])
         key = aux & 0xFFFFFFFF
-        function = self.loader.get(key) or self.loader.load(key)
+        function = self.loader.known.get(key) or self.loader.load(key)
         if shape == Shape.CALL:
             return function(*body[0], **body[1])
         if shape == Shape.ONE:
@@ -190,22 +227,16 @@ class _Worker:
 
     def look(self) -> None:
         """Too old, or too big? Then a successor is asked for."""
-        now = time.monotonic()
-        if self.asked or now < self.looked + LOOK:
-            return
-        self.looked = now
         settings = self.settings
-        too_old = settings.max_age is not None and now - self.born > settings.max_age
+        if self.asked:
+            return
+        too_old = settings.max_age is not None and time.monotonic() - self.born > settings.max_age
         if too_old or (settings.max_memory is not None and _resident() > settings.max_memory):
             self.asked = True
             self.say(Kind.LAST, True)
 
     def relay(self, item: Any) -> None:
         self.results._put_task(self.id, Kind.RECORD, item)
-
-
-def _micro(began: int) -> int:
-    return min((time.perf_counter_ns() - began) // 1000, 0xFFFFFFFF)
 
 
 def _repr(value: Any) -> str:
