@@ -6,15 +6,14 @@ The floors; each imports only from those below it:
     7  observe    reads the process table and /proc; never writes
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
-    4  pool       workers and their tasks
+    4  pool       ProcessPoolExecutor, Pool: workers and their tasks
     3  share      Pipe, Queue, JoinableQueue, SimpleQueue, Value, Array, SharedMemory, arrays, SharedDict, SharedList, Manager
     3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
     2  process    Process, its life cycle, zygote, reaper, family
     1  core       pickling, the child's __main__, processors, fork hooks
     0  _native    commons, process table, arena, clone, pidfd, reaper thread (C, in native/)
 
-Floor 4 and floor 5 (dispatch and aio) are being built; until then Pool is the standard library's, on our processes, locks and
-queues.
+Floor 5 (dispatch and aio) is being built.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ TYPE_CHECKING = False  # (to import it from typing would take longer than the re
 if TYPE_CHECKING:
     from multiprocessing import reducer
 
-    from procession import connection
+    from procession import connection, pool
     from procession.core.cpus import cpu_count
     from procession.errors import (
         AuthenticationError,
@@ -51,6 +50,9 @@ if TYPE_CHECKING:
         UnpicklableError,
         WorkerDied,
     )
+    from procession.pool.executor import ProcessPoolExecutor
+    from procession.pool.reusable import get_reusable_executor
+    from procession.pool.worker import current_worker
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
@@ -81,12 +83,13 @@ __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
     "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InitializerFailed",
     "InternalError", "JoinableQueue", "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process",
-    "ProcessError", "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore",
-    "SharedDict", "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError",
-    "Times", "UnpicklableError", "Value", "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling",
-    "connection", "cpu_count", "current_process", "freeze_support", "get_all_start_methods", "get_context", "get_logger",
-    "get_start_method", "log_to_stderr", "managers", "memory_use", "parent_process", "queues", "reducer", "set_executable",
-    "set_forkserver_preload", "set_start_method", "shared_memory", "sharedctypes", "wait",
+    "ProcessError", "ProcessPoolExecutor", "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray",
+    "RawValue", "Semaphore", "SharedDict", "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TaskStopped",
+    "TaskTimeout", "TimeoutError", "Times", "UnpicklableError", "Value", "WorkerDied", "acquire_all", "active_children",
+    "allow_connection_pickling", "connection", "cpu_count", "current_process", "current_worker", "freeze_support",
+    "get_all_start_methods", "get_context", "get_logger", "get_reusable_executor", "get_start_method", "log_to_stderr",
+    "managers", "memory_use", "parent_process", "pool", "queues", "reducer", "set_executable", "set_forkserver_preload",
+    "set_start_method", "shared_memory", "sharedctypes", "wait",
 ]  # fmt: skip
 #: They need numpy, so that `from procession import *` does without them.
 _ARRAYS = ("asarray", "empty", "full", "zeros")
@@ -100,8 +103,11 @@ _HOMES = {
         "BufferTooShort", "Closed", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "TaskStopped", "TaskTimeout",
         "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
+    "procession.pool.executor": ("ProcessPoolExecutor",),
+    "procession.pool.reusable": ("get_reusable_executor",),
+    "procession.pool.worker": ("current_worker",),
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
-    "procession": ("connection", "managers", "queues", "shared_memory", "sharedctypes"),
+    "procession": ("connection", "managers", "pool", "queues", "shared_memory", "sharedctypes"),
     "procession.share.arrays": _ARRAYS,
     "procession.share.usage": ("memory_use",),
     "procession.share.mapping": ("SharedDict",),
@@ -110,7 +116,7 @@ _HOMES = {
     "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
 }
 #: Those that are modules.
-_MODULES = ("connection", "managers", "queues", "shared_memory", "sharedctypes")
+_MODULES = ("connection", "managers", "pool", "queues", "shared_memory", "sharedctypes")
 
 
 def __getattr__(name: str) -> object:

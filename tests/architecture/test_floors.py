@@ -78,6 +78,7 @@ def test_imports_come_from_the_same_room_or_below(path: Path) -> None:
 DEFERRED = {
     ("process", "sync"): "a context makes what the rooms above it know how to make",
     ("process", "share"): "the same",
+    ("process", "pool"): "the same",
     ("errors", "pool"): "two errors of pools derive from what takes long to import",
     ("process", "compat"): "a helper stands in for multiprocessing if its parent does",
 }

@@ -329,6 +329,8 @@ class Engine:
 
     def no_worker_left(self) -> None:
         """Called by the crew, with the lock, when the last worker has left and no other is to come."""
+        if self.over.is_set():
+            return  # (the nudge below comes back here)
         self.over.set()
         self.results._nudge()
         self.nudge()

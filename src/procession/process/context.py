@@ -1,7 +1,6 @@
 """Contexts: the whole interface of `multiprocessing`, bound to one start method.
 
-Derived from the standard library's contexts, so that what is not ours yet (pools) is the standard library's, with
-our processes below.
+Derived from the standard library's contexts: that is what programs look for.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ __all__ = ["MAKES", "Makers"]
 #: Names of `multiprocessing` that are ours.
 MAKES = (
     "Lock", "RLock", "Semaphore", "BoundedSemaphore", "Condition", "Event", "Barrier", "Queue", "JoinableQueue", "SimpleQueue",
-    "Pipe", "Value", "Array", "RawValue", "RawArray", "Manager",
+    "Pipe", "Value", "Array", "RawValue", "RawArray", "Manager", "Pool",
 )  # fmt: skip
 
 
@@ -102,6 +102,21 @@ class Makers:
         manager = SyncManager(ctx=context)
         manager.start()
         return manager
+
+    def Pool(
+        self, processes: int | None = None, initializer: Any = None, initargs: Any = (), maxtasksperchild: int | None = None,
+        *, max_memory_per_child: int | None = None, max_age_per_child: float | None = None, exit_function: Any = None,
+        exit_args: Any = (), threads_per_worker: int | None = None,
+    ) -> Any:  # fmt: skip
+        """Workers that are given tasks, with the interface of `multiprocessing.Pool`; see `procession.pool.pool`."""
+        from procession.pool.pool import Pool
+
+        context: Any = self
+        return Pool(
+            processes, initializer, initargs, maxtasksperchild, context.get_context(),
+            max_memory_per_child=max_memory_per_child, max_age_per_child=max_age_per_child, exit_function=exit_function,
+            exit_args=exit_args, threads_per_worker=threads_per_worker,
+        )  # fmt: skip
 
     def Queue(self, maxsize: int = 0, *, redeliver: bool = False) -> Any:
         """Messages between processes; see `procession.share.queues`."""
