@@ -309,15 +309,27 @@ class Engine:
         if self._pid != os.getpid():
             return True
         deadline = None if timeout is None else time.monotonic() + timeout
-        for stream in list(self.streams):
-            if not stream.wait_all(None if deadline is None else deadline - time.monotonic()):
-                return False
+        if not self._join_streams(deadline):
+            return False
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
         if not self.help(self.over.is_set, left, self.over.wait):
             return False
         self.crew.reap()
         left = None if deadline is None else max(deadline - time.monotonic(), 0)
         return callers.drain(left)
+
+    def _join_streams(self, deadline: float | None) -> bool:
+        """Wait until all that they have is done; not those of a pool that was ended: nothing more comes of them."""
+        for stream in list(self.streams):
+            if self.crew.ended:
+                break
+            try:
+                if not stream.wait_all(None if deadline is None else deadline - time.monotonic()):
+                    return False
+            except RuntimeError:  # it was ended meanwhile, and takes on nothing more
+                if not self.crew.ended:
+                    raise
+        return True
 
     def resize(self, workers: int) -> None:
         """From now on so many workers at most."""

@@ -9,6 +9,7 @@ the engine's threads.
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections import deque
@@ -301,6 +302,8 @@ class Stream:
     def forget(self) -> None:
         """Nobody will fetch what it has. If nobody ever did, all of it is to be done nonetheless; else the rest is
         forgotten."""
+        if sys.is_finalizing():  # (our threads have been left, perhaps with our locks)
+            return
         if self._taken:
             self.close()
             return
@@ -312,6 +315,8 @@ class Stream:
 
     def close(self) -> None:
         """Nobody wants the rest: what is not running is forgotten."""
+        if sys.is_finalizing():
+            return
         with self._lock:
             if self.closed:
                 return
