@@ -142,10 +142,11 @@ class Engine:
 
     def _put(self, batch: list[tuple[int, int, Any]]) -> None:
         try:
-            self.tasks._put_tasks(batch)
-        except Exception:
-            for message in batch:  # one by one: most find room
-                self._put_one(message)
+            done = self.tasks._put_tasks(batch)
+        except MemoryError:
+            done = 0
+        for message in batch[done:]:  # one by one: most find room
+            self._put_one(message)
 
     def _put_one(self, message: tuple[int, int, Any]) -> None:
         try:

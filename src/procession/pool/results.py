@@ -195,7 +195,10 @@ class MapResult(_Result):
         self._stream = None
         found: list[Any] = []
         failure: BaseException | None = None
-        while (piece := stream.next_piece(0)) is not None:
+        for piece in stream.take_all():
+            if piece.plain():
+                found.append(piece.payload)
+                continue
             values = piece.values()
             if isinstance(values, Failure):
                 failure = failure or values.error
@@ -227,6 +230,8 @@ class IMapIterator(Iterator[Any]):
                 raise TimeoutError from None
             if piece is None:
                 raise StopIteration
+            if piece.plain():
+                return piece.payload
             values = piece.values()
             if isinstance(values, Failure):
                 raise values.error

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession import _native
 from procession.pool.messages import Kind, Shape
+from procession.pool.meter import Meter
 from procession.pool.options import Options
 from procession.pool.sizing import Sizer
 from procession.pool.task import Task
@@ -31,8 +32,11 @@ __all__ = ["Failure", "Piece", "Stream"]
 
 #: Of an iterable without a length so many items for each worker are read ahead of who fetches the results.
 AHEAD = 16
-#: Of any: so many pieces for each worker are under way.
+#: Of any: so many pieces for each worker are under way, at most; of those that grow until they are worth it,
 UNDER_WAY = 256
+AT_ONCE = 4
+#: So many are made at a time.
+BATCH = 64
 
 
 class Failure:
@@ -67,6 +71,10 @@ class Piece(Task):
     def begin(self) -> bool:
         return not self.stream.closed
 
+    def plain(self) -> bool:
+        """Whether `payload` is the one item's result."""
+        return self.kind == Kind.VALUE and type(self.payload) is not _native.Message and not self.stream.batched
+
     def values(self) -> list[Any] | Failure:
         """The results of its items. In the thread of who wants them: this unpickles."""
         kind, payload = self.kind, self.payload
@@ -100,12 +108,16 @@ class Stream:
         many = Shape.MANY_STARS if star else Shape.MANY
         self._shape = many if self.batched else Shape.STAR if star else Shape.ONE
         self._sizer = Sizer(size, length, engine.settings.workers)
+        self._adaptive = size is None
         self._source = _source(items, length if self.batched else None)
+        self._most = engine.settings.workers * (AT_ONCE if self._adaptive else UNDER_WAY)
         self._ahead = ahead
-        self._progress = progress
+        self._progress = None if progress is None else Meter(progress)
         self._threads = threads  # may a thread of ours read the iterable?
-        self._lock = threading.Lock()
+        self._aux = 0  # of all its tasks, once it is known
+        self._lock = engine.lock
         self._came = threading.Condition(self._lock)
+        self._parked = 0
         self._feeding = threading.Lock()
         self._feeder: threading.Thread | None = None
         self._unvisited = 0  # outcomes since somebody last looked
@@ -131,70 +143,86 @@ class Stream:
         if self.exhausted or self.closed or not self._feeding.acquire(blocking=False):
             return
         try:
-            while (room := self._room()) and not self.exhausted:
-                pieces = self._make(min(room, 32))
+            while not self.exhausted and (room := self._room()):
+                pieces = self._make(min(room, BATCH))
                 if pieces:
                     self._engine.submit_many(pieces, open_already=True)
         finally:
             self._feeding.release()
 
     def _room(self) -> int:
+        """For so many pieces more."""
         if self.closed:
             return 0
-        most = UNDER_WAY * self._engine.settings.workers
+        most = self._most - self._under_way
         if self._ahead is not None and not self.unbounded:
             most = min(most, -(-(self._ahead - (self._read - self._taken)) // self._sizer.size))
-        return max(most - self._under_way, 0)
+        return max(most, 0)
 
     def _make(self, most: int) -> list[Piece]:
-        pieces: list[Piece] = []
-        for _ in range(most):
-            try:
-                items = self._source(self._sizer.next(self._read))
-            except BaseException as error:
-                pieces += self._last_words(error)
-                break
-            if len(items) == 0:
-                self._exhaust()
-                break
-            pieces += self._piece(items)
-        return pieces
-
-    def _last_words(self, error: BaseException) -> list[Piece]:
-        """What the iterable raised comes where its item would have come."""
-        self._exhaust()
-        piece = self._new(0)
-        piece.fail(error)
-        return []
-
-    def _piece(self, items: Any) -> list[Piece]:
-        piece = self._new(len(items))
-        try:
-            body = items if self.batched else items[0]
-            piece.prepare(self._engine.functions, self._function, self._shape, body, self._options)
-        except Exception as error:
-            piece.fail(error)
-            return []
-        return [piece]
-
-    def _new(self, count: int) -> Piece:
-        piece = Piece()
-        piece.stream = self
-        piece.extra, piece.number, piece.job = None, 0, None
-        piece.count, piece.index, piece.order = count, self._read, self._order
+        if not self.batched:
+            items, whole = self._items(most)
+            pieces = [self._piece(item, 1) for item in items]
+        else:
+            pieces, whole = [], True
+            while whole and len(pieces) < most:
+                items, whole = self._items(self._sizer.next(self._read))
+                if len(items):
+                    pieces.append(self._piece(items, len(items)))
         with self._lock:
-            self._order += 1
-            self._read += count
-            self._under_way += 1
+            self._under_way += len(pieces)
+        made = [piece for piece in pieces if self._prepare(piece)]
+        if not whole:
+            self._exhaust()
+        return made
+
+    def _items(self, most: int) -> tuple[Any, bool]:
+        """Items, and whether there may be more."""
+        try:
+            items = self._source(most)
+        except BaseException as error:
+            self._last_words(error)
+            return [], False
+        return items, len(items) == most
+
+    def _piece(self, body: Any, count: int) -> Piece:
+        piece = Piece()
+        piece.stream, piece.job, piece.extra, piece.number = self, body, None, 0
+        piece.count, piece.index, piece.order = count, self._read, self._order
+        self._order += 1
+        self._read += count
         return piece
+
+    def _prepare(self, piece: Piece) -> bool:
+        """Write it down. In the thread of who feeds: this pickles."""
+        try:
+            if self._aux:
+                piece.aux, piece.function, piece.job = self._aux, self._function, _native.pack(piece.job)
+            else:
+                piece.prepare(self._engine.functions, self._function, self._shape, piece.job, self._options)
+                if piece.extra is None and piece.function is not None:
+                    self._aux = piece.aux  # all others go the same way
+        except Exception as error:
+            with self._lock:
+                piece.fail(error)
+            return False
+        return True
+
+    def _last_words(self, error: BaseException) -> None:
+        """What the iterable raised comes where its item would have come."""
+        piece = self._piece(None, 0)
+        with self._lock:
+            self._under_way += 1
+            piece.fail(error)
 
     def _exhaust(self) -> None:
         with self._lock:
             self.exhausted = True
             self._source = _nothing
             self._came.notify_all()
-        self._engine.stream_read(self)
-        self._perhaps_all()
+            self._engine.stream_read(self)
+            self._perhaps_all()
+        self._engine.nudge()  # (who waits for the end may be collecting)
 
     def _perhaps_all(self) -> None:
         if self.when_ended is not None and self.exhausted and self._under_way == 0:
@@ -207,37 +235,41 @@ class Stream:
                 self.feed()
             except Exception as error:  # the pool was closed or broken
                 self._last_words(error)
+                self._exhaust()
                 return
             with self._lock:
                 if not self.exhausted and not self.closed and not self._room():
+                    self._parked += 1
                     self._came.wait()
+                    self._parked -= 1
 
     # --- outcomes ---
 
     def ended(self, piece: Piece, seconds: float) -> None:
-        """A piece has ended. Called by the engine, with its lock; for what never came so far by who feeds."""
-        self._sizer.learn(piece.count, seconds)
+        """A piece has ended. With the engine's lock."""
         piece.job = piece.function = None
-        with self._lock:
-            self._under_way -= 1
-            if self.forgotten:
-                self._taken += piece.count
-            elif self._ordered:
-                self._done[piece.order] = piece
-            else:
-                self._line.append(piece)
-            self._unvisited += 1
+        self._under_way -= 1
+        if self._adaptive:
+            self._sizer.learn(piece.count, seconds)
+        if self.forgotten:
+            self._taken += piece.count
+        elif self._ordered:
+            self._done[piece.order] = piece
+        else:
+            self._line.append(piece)
+        self._unvisited += 1
+        if self._parked:
             self._came.notify_all()
-            alone = self._unvisited > 4 and self._hungry()
         if self._progress is not None:
             self._progress.advance(piece.count)
-        self._perhaps_all()
-        if alone and self._threads:
+        if self.exhausted:
+            self._perhaps_all()
+        elif self._feeder is None and self._threads and self._unvisited > self._most // 4 and self._hungry():
             self.feed_by_thread()
 
     def _hungry(self) -> bool:
         """Workers will soon have nothing of it to do, and there is more."""
-        if self.exhausted or self.closed or self._under_way >= 2 * self._engine.settings.workers:
+        if self.exhausted or self.closed or self._under_way > self._most // 2:
             return False
         return self._room() > 0 and not self._feeding.locked()
 
@@ -247,23 +279,35 @@ class Stream:
             self._feeder = threading.Thread(target=self._feed_alone, name="procession-feeder", daemon=True)
             self._feeder.start()
 
-    def _ready(self) -> bool:
-        return (self._next in self._done if self._ordered else bool(self._line)) or (self.exhausted and self._under_way == 0)
-
     def next_piece(self, timeout: float | None = None) -> Piece | None:
         """The next piece that has ended; None when there is none to come. Raises TimeoutError after `timeout` seconds."""
-        self._wait(self._ready, timeout)
-        with self._lock:
-            if self._ordered:
-                piece = self._done.pop(self._next, None)
-                self._next += piece is not None
-            else:
-                piece = self._line.popleft() if self._line else None
-            if piece is not None:
-                self._taken += piece.count
-                if self._feeder is not None:
+        piece = self._pop()
+        if piece is None:
+            self._wait(self._ready, timeout)
+            piece = self._pop()
+            if piece is None:
+                return None
+        self._unvisited = 0
+        self._taken += piece.count
+        if not self.exhausted:
+            if self._feeder is None:
+                if self._under_way <= self._most // 2:
+                    self.feed()
+            elif self._parked:
+                with self._lock:
                     self._came.notify_all()
         return piece
+
+    def _pop(self) -> Piece | None:
+        if not self._ordered:
+            return self._line.popleft() if self._line else None
+        piece = self._done.pop(self._next, None)
+        if piece is not None:
+            self._next += 1
+        return piece
+
+    def _ready(self) -> bool:
+        return (self._next in self._done if self._ordered else bool(self._line)) or self.all_ended()
 
     def _wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
         """Until `ready()`, feeding meanwhile."""
@@ -284,7 +328,9 @@ class Stream:
     def _park(self, ready: Callable[[], bool], timeout: float | None) -> None:
         with self._lock:
             if not ready() and not self._wants_food():
+                self._parked += 1
                 self._came.wait(timeout)
+                self._parked -= 1
 
     def all_ended(self) -> bool:
         """Whether every item's outcome is there."""
@@ -298,6 +344,12 @@ class Stream:
         except TimeoutError:
             return False
         return True
+
+    def take_all(self) -> list[Piece]:
+        """All pieces, in order; all must have ended."""
+        pieces = [self._done[order] for order in range(self._next, self._order)]
+        self._done.clear()
+        return pieces
 
     def forget(self) -> None:
         """Nobody will fetch what it has. If nobody ever did, all of it is to be done nonetheless; else the rest is
@@ -323,7 +375,8 @@ class Stream:
             self.closed = True
             self._source = _nothing
             self._came.notify_all()
-        self._engine.stream_read(self)
+            self._engine.stream_read(self)
+        self._engine.nudge()
         if self._progress is not None:
             self._progress.finish()
 
