@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, _base
 from typing import TYPE_CHECKING, Any
 
@@ -133,6 +133,12 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         if self._kind is not None:
             self._read()
 
+    def __await__(self) -> Generator[Any, None, Any]:
+        """In an event loop: ``await future``. When the await is cancelled, the task is stopped."""
+        import asyncio
+
+        return asyncio.wrap_future(self).__await__()
+
     # --- ending ---
 
     def cancel(self) -> bool:
@@ -142,10 +148,9 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
             if self._state not in _OPEN:
                 return bool(self._state == _NOTIFIED)
             held = self._state == _RUNNING
-            self._state = _NOTIFIED
+            self._tell(_NOTIFIED)
             if held:
                 self._engine.cancel(self)
-        self._tell()
         self._engine.nudge()
         return True
 
@@ -171,8 +176,7 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         if self._state not in _OPEN:
             return
         if isinstance(error, CancelledError):
-            self._state = _NOTIFIED
-            self._tell()
+            self._tell(_NOTIFIED)
             return
         self._error = error
         self._finish()
@@ -181,17 +185,19 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         if self._state not in _OPEN:  # cancelled meanwhile
             self._value = self._kind = self._error = None
             return
-        self._state = _FINISHED
-        self._tell()
+        self._tell(_FINISHED)
 
-    def _tell(self) -> None:
-        """It has ended: tell who waits. Partner of whoever makes the condition: that looks at the state after it."""
+    def _tell(self, state: str) -> None:
+        """It has ended so: tell who waits. Who has the condition sees the end and is told of it, or neither; so while there
+        is none, none can be made."""
         self._drop()
-        try:
-            condition = object.__getattribute__(self, "_condition")
-        except AttributeError:
-            return
+        with _making:
+            condition = _slot_of(self)
+            if condition is None:
+                self._state = state
+                return
         with condition:
+            self._state = state
             for waiter in self._waiters:
                 (waiter.add_cancelled if self._state == _NOTIFIED else self._add_to(waiter))(self)
             condition.notify_all()
@@ -212,6 +218,14 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
     def _drop(self) -> None:
         """What was only needed to run it."""
         self.job = self.function = None
+
+
+def _slot_of(future: Future) -> Any:
+    """Its condition, if it has one."""
+    try:
+        return object.__getattribute__(future, "_condition")
+    except AttributeError:
+        return None
 
 
 def _run_callback(call: Callable[[Any], object], future: Future) -> None:

@@ -64,12 +64,12 @@ def live(process: Process, parent_sentinel: int | None) -> int:
 
 
 def rehearse(process: Process, parent_sentinel: int) -> None:
-    """What `live` does, as far as it can be done again."""
+    """What `live` does, as far as it can be done again. (To wait for threads cannot: `threading`, and who asked it to be told,
+    are at their end afterwards.)"""
     util = mp_util()
     _enter(process, util, parent_sentinel)
     process.run()
     _finish(util)
-    _join_threads()
     util._flush_std_streams()
 
 

@@ -34,22 +34,23 @@ class DoneAndNotDone(NamedTuple):
 def wait(
     objects: Iterable[Any], timeout: float | None = None, return_when: str = ALL_COMPLETED
 ) -> DoneAndNotDone:
-    """Wait until all of `objects`, or the first, are done: a process when it has ended, an event when it is set, a lock or
-    semaphore when it could be taken (it is not: another may be quicker).
+    """Wait until all of `objects`, or the first, are done: a process when it has ended, a future (of `concurrent.futures`, or
+    of a pool of ours) when it is done, an event when it is set, a lock or semaphore when it could be taken (it is not: another
+    may be quicker).
 
     Returns the sets ``(done, not_done)``. `objects` may mix processes with anything that has a ``fileno()`` or is a
     descriptor (sentinels, connections, sockets): those are done when they can be read. `timeout` in seconds (None: for
     ever). `return_when` is ALL_COMPLETED, FIRST_COMPLETED, or FIRST_EXCEPTION (the first process that ended with another
-    exit code than 0, or all). Blocks with the GIL released; Ctrl-C interrupts it. Raises ValueError for a process that was
-    not started, TypeError for what cannot be waited for; both before it waits.
+    exit code than 0, the first future that ended with an exception, or all). Blocks with the GIL released; Ctrl-C interrupts
+    it. Raises ValueError for a process that was not started, TypeError for what cannot be waited for; both before it waits.
     """
     if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
         raise ValueError(
             f"return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED; got {return_when!r}"
         )
     things = list(objects)
-    cells = [thing for thing in things if hasattr(thing, "_watch")]
-    waiting = {_fd_of(thing): thing for thing in things if not hasattr(thing, "_watch")}
+    cells = [thing for thing in things if _is_watched(thing)]
+    waiting = {_fd_of(thing): thing for thing in things if not _is_watched(thing)}
     done: set[Any] = set()
     _native.table_waiting(family.me, _native.WAIT_ANY, _native.NOBODY)
     watch = _Watch(cells) if cells else None
@@ -62,15 +63,49 @@ def wait(
     return DoneAndNotDone(done, set(things) - done)
 
 
+def _is_watched(thing: Any) -> bool:
+    return hasattr(thing, "_watch") or _is_future(thing)
+
+
+def _is_future(thing: Any) -> bool:
+    return hasattr(thing, "add_done_callback") and hasattr(thing, "_condition")
+
+
+class _FutureWait:
+    """A wait for a future, as `concurrent.futures.wait` has it: told under the future's condition, and not after `_unwatch`."""
+
+    def __init__(self, future: Any, fd: int) -> None:
+        self._future = future
+        self._fd = fd
+        with future._condition:
+            future._waiters.append(self)
+
+    def add_result(self, future: Any) -> None:
+        os.write(self._fd, (1).to_bytes(8, "little"))
+
+    add_exception = add_cancelled = add_result
+
+    def _watch(self, channel: int) -> int:
+        return 0
+
+    def _is_ready(self, wait: int) -> bool:
+        return bool(self._future.done())
+
+    def _unwatch(self, wait: int) -> None:
+        with self._future._condition:
+            self._future._waiters.remove(self)
+
+
 class _Watch:
-    """Waits for objects in the family's memory, behind one descriptor."""
+    """Waits for objects in the family's memory, and for futures, behind one descriptor."""
 
     def __init__(self, things: list[Any]) -> None:
         self._number, self.fd = _native.bell_open()
-        self._waits: list[tuple[int, Any]] = []
+        self._waits: list[tuple[int, Any, Any]] = []
         try:
             for thing in things:
-                self._waits.append((thing._watch(self._number), thing))
+                watched = _FutureWait(thing, self.fd) if _is_future(thing) else thing
+                self._waits.append((watched._watch(self._number), watched, thing))
         except BaseException:
             self.close()
             raise
@@ -82,16 +117,17 @@ class _Watch:
         """Those that are done, each once; after each look, and after the descriptor became readable."""
         with suppress(BlockingIOError):
             os.read(self.fd, 8)
-        for wait, thing in self._waits[:]:
-            if thing._is_ready(wait):
-                self._waits.remove((wait, thing))
-                thing._unwatch(wait)
+        for entry in self._waits[:]:
+            wait, watched, thing = entry
+            if watched._is_ready(wait):
+                self._waits.remove(entry)
+                watched._unwatch(wait)
                 yield thing
 
     def close(self) -> None:
         while self._waits:
-            wait, thing = self._waits.pop()
-            thing._unwatch(wait)
+            wait, watched, _ = self._waits.pop()
+            watched._unwatch(wait)
         _native.bell_close(self._number)
 
 
@@ -124,10 +160,16 @@ def _collect(
             done.update(watch.ready())  # (what happened before is told, too, though its bell be slower)
         if return_when == FIRST_COMPLETED and done:
             return
-        if return_when == FIRST_EXCEPTION and any(isinstance(d, Process) and d.exitcode != 0 for d in done):
+        if return_when == FIRST_EXCEPTION and any(map(_has_failed, done)):
             return
         if not ready and left is not None and left <= 0:
             return
+
+
+def _has_failed(thing: Any) -> bool:
+    if isinstance(thing, Process):
+        return thing.exitcode != 0
+    return _is_future(thing) and not thing.cancelled() and thing.exception() is not None
 
 
 def _fd_of(thing: Any) -> int:
@@ -139,8 +181,8 @@ def _fd_of(thing: Any) -> int:
         return int(thing.fileno())
     except AttributeError:
         raise TypeError(
-            f"cannot wait for {thing!r}: expected a process, an event, a lock, a semaphore, a descriptor, or an object with "
-            "fileno()"
+            f"cannot wait for {thing!r}: expected a process, a future, an event, a lock, a semaphore, a descriptor, or an "
+            "object with fileno()"
         ) from None
 
 
