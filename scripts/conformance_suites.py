@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import sysconfig
 from collections.abc import Iterator
 from importlib.util import find_spec
@@ -33,6 +34,8 @@ PARTS = {"process": PROCESS_PART, "sync": SYNC_PART, "share": SHARE_PART, "pool"
 MAIN_HANDLING = {"fork": "ForkCmdLineTest", "spawn": "SpawnCmdLineTest", "forkserver": "ForkServerCmdLineTest"}
 #: The tests of `concurrent.futures`: a package, one module before 3.11.6. Their classes say by which method they start.
 FUTURES = "test.test_concurrent_futures"
+#: Not run: threads that sleep for five minutes, which nobody can end, unless they are told before they have begun.
+BY_CHANCE = ("_TestPool.test_terminate[threads]",) if sys.version_info < (3, 13) else ()
 #: Their interpreters are launched with -S, where no installed package is in effect: these go through our launcher.
 LAUNCHED = ("TestFlags",)
 
@@ -49,7 +52,7 @@ __path__.append({theirs!r})
 
 
 def write_suites(folder: Path, futures: Path | None) -> None:
-    """Make the modules that are run, in a folder that is on the path of the runs."""
+    """Make the modules that are run, in a folder that is first on the path of the runs."""
     for method in METHODS:
         (folder / f"conformance_{method}.py").write_text(SUITE.format(method=method))
     if futures is not None:
