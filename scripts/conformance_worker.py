@@ -3,6 +3,7 @@
 Started by ``scripts/conformance`` as ``python conformance_worker.py PLAN``, with PLAN the path of a JSON file:
 
     suite       name of the module whose tests are run
+    method      start method: of the tests of `concurrent.futures`, which bring all methods, only those are run that use it
     classes     names of the test classes, as in CPython's source; empty: all
     pattern     only tests whose name matches (fnmatch)
     only        names of the tests to run; empty: all that match
@@ -60,7 +61,19 @@ def class_name(test: object) -> str:
     """The class's name in CPython's source: what is run is made from it, by `install_tests_in_module_dict`."""
     cls = type(test)
     made = cls.__module__.startswith("conformance_")
+    if is_of_futures(test):  # made by `create_executor_tests`, of something that is no test yet and of an executor
+        made = not issubclass(cls.__mro__[1], unittest.TestCase) and not cls.__mro__[1].__name__.startswith("ThreadPool")
     return cls.__mro__[1].__name__ if made else cls.__name__
+
+
+def is_of_futures(test: object) -> bool:
+    return type(test).__module__.startswith("test.test_concurrent_futures")
+
+
+def method_of(test: unittest.TestCase) -> str:
+    """Of a test of `concurrent.futures`: the start method of its executor. What has none is run along with fork."""
+    in_name = test._testMethodName.removeprefix("test_")
+    return getattr(test, "ctx", in_name if in_name in ("spawn", "forkserver") else "fork")
 
 
 def test_id(test: Any) -> str:
@@ -68,6 +81,8 @@ def test_id(test: Any) -> str:
     if not isinstance(test, unittest.TestCase):
         return str(test)  # the set-up or tear-down of a module or class
     flavour = getattr(test, "TYPE", "processes")
+    if is_of_futures(test) and any(base.__name__ == "ThreadPoolMixin" for base in type(test).__mro__):
+        flavour = "threads"
     mark = "" if flavour == "processes" else f"[{flavour}]"
     return f"{class_name(test)}.{test._testMethodName}{mark}"
 
@@ -75,6 +90,8 @@ def test_id(test: Any) -> str:
 def chosen(test: unittest.TestCase, plan: dict[str, Any]) -> bool:
     name = test_id(test)
     if plan["classes"] and class_name(test) not in plan["classes"]:
+        return False
+    if is_of_futures(test) and method_of(test) != plan["method"]:
         return False
     wanted = name in plan["only"] if plan["only"] else fnmatch.fnmatch(name, plan["pattern"])
     return wanted and name not in plan["skip"]

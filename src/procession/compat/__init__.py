@@ -2,8 +2,9 @@
 
 The package `multiprocessing` stays what it is. Its class Process is derived from ours, and its default context, its contexts
 by start method and the classes of `multiprocessing.synchronize` and `multiprocessing.connection` become ours. So every process,
-lock and connection is ours that a program makes, or that the standard library's own Pool, Manager and ProcessPoolExecutor make,
-whenever they were imported. `uninstall` undoes it.
+lock and connection is ours that a program makes, or that the standard library's own Manager makes, whenever they were imported.
+So are Pool and ProcessPoolExecutor; a class that was imported, or derived from, before stays the standard library's, on our
+processes. `uninstall` undoes it.
 
 What differs from the standard library is in docs/differences.md.
 """
@@ -17,7 +18,7 @@ from collections.abc import Callable
 from multiprocessing import context as mp_context
 from typing import Any
 
-from procession.compat import memory, modules
+from procession.compat import memory, modules, pools
 from procession.compat.forkserver import ForkServer
 from procession.compat.stand_in import StandIn
 from procession.process import context
@@ -68,6 +69,7 @@ def install() -> None:
     _replace_forkserver()
     _replace_synchronize()
     _undo.append(modules.replace(_replace))
+    _undo.append(pools.install(_replace))
     memory.install(_replace)
     if chosen is not None and default.get_start_method(allow_none=True) is None:
         default.set_start_method(chosen)

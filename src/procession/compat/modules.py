@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Container, Sequence
 from importlib import import_module
 from importlib.machinery import ModuleSpec, PathFinder
 from types import CellType, FunctionType, ModuleType
 from typing import Any
 
-__all__ = ["HOMES", "replace"]
+__all__ = ["HOMES", "after_import", "replace"]
 
 #: Module, name there: the module of ours that has the name.
 HOMES: dict[str, dict[str, str]] = {
@@ -28,11 +28,12 @@ _ONLY_NEW = ("multiprocessing.queues",)
 class _Finder:
     """Finds these modules where they are, and tells when one has been executed."""
 
-    def __init__(self, done: Callable[[ModuleType], None]) -> None:
+    def __init__(self, names: Container[str], done: Callable[[ModuleType], None]) -> None:
+        self._names = names
         self._done = done
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in HOMES else None
+        spec = PathFinder.find_spec(name, path, target) if name in self._names else None
         if spec is not None and spec.loader is not None:
             loader: Any = spec.loader
             execute = loader.exec_module
@@ -43,6 +44,23 @@ class _Finder:
 
             loader.exec_module = exec_module
         return spec
+
+
+def after_import(names: Collection[str], done: Callable[[ModuleType], None], old: Container[str] = ()) -> Callable[[], None]:
+    """Call ``done(module)`` for each of these modules, now or when it is imported; not for those of `old` that were imported
+    before. Returns what calls that off."""
+    finder: Any = _Finder(names, done)
+    for name in names:
+        if name in sys.modules and name not in old:
+            done(sys.modules[name])
+    if any(name not in sys.modules for name in names):
+        sys.meta_path.insert(0, finder)
+
+    def call_off() -> None:
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+
+    return call_off
 
 
 def rebased(cls: Any, base: type) -> Any:
@@ -66,17 +84,7 @@ def replace(put: Callable[[Any, str, Any], None]) -> Callable[[], None]:
         for name, home in HOMES[module.__name__].items():
             put(module, name, getattr(import_module(f"procession.share.{home}"), name))
 
-    def call_off() -> None:
-        if finder in sys.meta_path:
-            sys.meta_path.remove(finder)
-
-    finder: Any = _Finder(done)
-    for name in HOMES:
-        if name in sys.modules and name not in _ONLY_NEW:
-            done(sys.modules[name])
     executors = sys.modules.get("concurrent.futures.process")
     if executors is not None:  # in its children, which install ours first, its queue will be derived from ours
         put(executors, "_SafeQueue", rebased(executors._SafeQueue, import_module("procession.share.queues").Queue))
-    if any(name not in sys.modules for name in HOMES):
-        sys.meta_path.insert(0, finder)
-    return call_off
+    return after_import(HOMES, done, _ONLY_NEW)
