@@ -82,6 +82,7 @@ class Crew:
         self._next = 0
         self._failures = 0
         self.ended = False
+        self.full = False  # there are as many as there may be
         settings = engine.settings
         self._functions = None
         if settings.initializer is not None or settings.exit_function is not None:
@@ -104,6 +105,7 @@ class Crew:
         if self.ended:
             return
         least = self.size if self._engine.settings.eager else 0
+        self.full = self.staying() >= self.size
         while self.staying() < min(max(wanted, least), self.size):
             try:
                 self.start()
@@ -112,6 +114,7 @@ class Crew:
                     return  # those that there are do it; it is tried again
                 raise_later(self._engine, error)
                 return
+        self.full = self.staying() >= self.size
 
     def start_all(self) -> None:
         """As many as there may be. Raises what a start raises; those that were started are ended then."""
@@ -174,7 +177,7 @@ class Crew:
             elif kind == Kind.LAST:
                 self._relieve(member, bool(payload))
             elif kind == Kind.GOODBYE:
-                member.leaving = True
+                member.leaving, self.full = True, False
                 if engine.settings.exit_function is not None:
                     engine.exit_results.append(payload)
             elif kind == Kind.BROKEN:
@@ -186,7 +189,7 @@ class Crew:
         """It is to leave: its successor comes first. One that `asks` waits to be told."""
         if member.leaving:
             return
-        member.leaving = True
+        member.leaving, self.full = True, False
         if not self._engine.closing or self._engine.outstanding() > len(self.members):
             self.ensure(max(self._engine.outstanding(), 1))
         if asks:
@@ -197,6 +200,7 @@ class Crew:
         engine = self._engine
         member.died()
         del self.members[member.id]
+        self.full = False
         self.processes.pop(member.pid, None)
         self._gone.append(member.process)
         if member.task and (task := engine.held.get(member.task)) is not None and not engine.tasks._withdraw(member.task):
@@ -225,7 +229,7 @@ class Crew:
         """From now on so many. Those beyond leave when they are idle, or after their task: as many messages as there are
         workers too many."""
         beyond = min(self.staying(), self.size) - size
-        self.size = size
+        self.size, self.full = size, False
         if beyond > 0:
             self._engine.tasks._put_tasks([(messages.STOP, 0, None)] * beyond)
 

@@ -76,14 +76,23 @@ class Engine:
     def submit(self, task: Task) -> None:
         """Take it on. Raises when the pool is closed, broken or another process's; the task is untouched then."""
         with self.lock:
-            self.check_open()
-            self.backlog.push(task)
-            self._dispatch()
+            if self.closing:
+                self.check_open()
+            if self.backlog.count or len(self.held) >= self._window or task.extra is not None:
+                self.backlog.push(task)
+                self._dispatch()
+                return
+            task.begin()
+            number = task.number = next(self._numbers)
+            self.held[number] = task
+            job, task.job = task.job, None
+            self._put_one((number, task.aux, job))
+            self._see_to_workers()
 
     def submit_many(self, tasks: Iterable[Task], open_already: bool = False) -> None:
         """The same for several. `open_already`: they are part of what was taken on before."""
         with self.lock:
-            if not open_already or self.broken is not None or self.crew.ended:
+            if (not open_already and self.closing) or self.broken is not None or self.crew.ended:
                 self.check_open()
             for task in tasks:
                 self.backlog.push(task)
@@ -136,7 +145,11 @@ class Engine:
                 self.stopper.watch(task)
         if batch:
             self._put(batch)
-        self.crew.ensure(len(held) + backlog.count)
+        self._see_to_workers()
+
+    def _see_to_workers(self) -> None:
+        if not self.crew.full:
+            self.crew.ensure(len(self.held) + self.backlog.count)
         if self._thread is None:
             self._begin_collecting()
 

@@ -92,7 +92,8 @@ class ProcessPoolExecutor(Executor):
         be pickled is raised by the future.
         """
         engine = self._engine
-        engine.check_open()
+        if engine.closing:
+            engine.check_open()
         future = Future(engine)
         try:
             future.prepare(engine.functions, fn, Shape.CALL, (args, kwargs), self._options)

@@ -8,6 +8,7 @@ called, bound methods and partials among them, has a state of its own and travel
 
 from __future__ import annotations
 
+import builtins
 import marshal
 import threading
 import types
@@ -28,42 +29,36 @@ class Functions:
 
     def __init__(self) -> None:
         self.table: Any = SharedDict()
-        self._keys: weakref.WeakKeyDictionary[Any, tuple[int, Any]] = weakref.WeakKeyDictionary()
+        self._known: weakref.WeakKeyDictionary[Any, _Known] = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
         self._next = 1
-        self._last: tuple[Any, int] = (None, 0)  # the one by name that was asked for last
+        self._last = _NONE  # that was asked for last
 
     def key_of(self, function: Any) -> int:
         """Its key, 0 if it has none and travels with the task. Writes it down if it is new; raises what pickling raises."""
-        last, key = self._last
-        if last is function:
-            return key
+        known: _Known = self._last
+        if known.function() is function and known.is_fresh(function):
+            return known.key
         if type(function) not in _KINDS or _is_bound(function):
             return 0
         with self._lock:
-            stamp = _stamp(function)
             try:
-                known = self._keys.get(function)
-            except TypeError:
+                known = self._known[function]
+                if not known.is_fresh(function):
+                    known = self._add(function)
+            except KeyError:
+                known = self._add(function)
+            except TypeError:  # (it takes no weak references: some builtins)
                 return 0
-            if known is not None and _same(known[1], stamp):
-                if stamp is None:
-                    self._last = (function, known[0])
-                return known[0]
-            return self._add(function, stamp)
+            self._last = known
+            return known.key
 
-    def _add(self, function: Any, stamp: Any) -> int:
-        key = self._next
-        self.table[key] = _written(function)
+    def _add(self, function: Any) -> _Known:
+        known = self._known[function] = _Known(self._next, function)
+        self.table[known.key] = _written(function)
         self._next += 1
-        try:
-            self._keys[function] = (key, stamp)
-            if stamp is not None:
-                weakref.finalize(function, self._drop, key).atexit = False
-        except TypeError:  # (it takes no weak references: some builtins)
-            del self.table[key]
-            return 0
-        return key
+        weakref.finalize(function, self._drop, known.key).atexit = False
+        return known
 
     def _drop(self, key: int) -> None:
         try:
@@ -117,20 +112,39 @@ def _is_bound(function: Any) -> bool:
     return owner is not None and not isinstance(owner, types.ModuleType)
 
 
-def _stamp(function: Any) -> tuple[Any, ...] | None:
-    """The values that go with it; None if it goes by its name, and nothing else does."""
-    if not isinstance(function, types.FunctionType):
-        return () if _is_of_main(function) else None
-    if function.__closure__ is None and not _is_of_main(function):
-        return None
-    cells = tuple(_content(cell) for cell in function.__closure__ or ())
-    named = function.__globals__
-    code = function.__code__
-    return (*cells, *(named[name] for name in code.co_names if name in named), function.__defaults__, code)
-
-
 def _is_of_main(function: Any) -> bool:
     return function.__module__ in ("__main__", "__mp_main__", None) or "<" in function.__qualname__
+
+
+class _Known:
+    """A function that was written down, and the values that went with it: those of its closure and of the globals that it
+    names. One that is found by its name took none."""
+
+    __slots__ = ("_by_name", "_cells", "_code", "_defaults", "_globals", "function", "key")
+
+    def __init__(self, key: int, function: Any) -> None:
+        self.key: int = key
+        self.function: Any = weakref.ref(function)
+        self._by_name = not isinstance(function, types.FunctionType) or not (function.__closure__ or _is_of_main(function))
+        if self._by_name:
+            return
+        self._code, self._defaults = function.__code__, function.__defaults__
+        space = function.__globals__
+        names = [name for name in self._code.co_names if not hasattr(builtins, name) or name in space]
+        self._globals = [(name, value) for name in names if (value := space.get(name, _NONE)) is not function]
+        self._cells = [(cell, _content(cell)) for cell in function.__closure__ or () if _content(cell) is not function]
+
+    def is_fresh(self, function: Any) -> bool:
+        """Whether it would be the same if it were written down now."""
+        if self._by_name:
+            return True
+        if function.__code__ is not self._code or function.__defaults__ is not self._defaults:
+            return False
+        space = function.__globals__
+        for name, value in self._globals:
+            if space.get(name, _NONE) is not value:  # (a name that was missing may be there now)
+                return False
+        return all(_content(cell) is value for cell, value in self._cells)
 
 
 def _content(cell: Any) -> Any:
@@ -140,9 +154,16 @@ def _content(cell: Any) -> Any:
         return None
 
 
-def _same(one: Any, other: Any) -> bool:
-    if one is None or other is None:
-        return one is other
-    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+class _Nothing:
+    """What is known of no function."""
+
+    key = 0
+
+    def function(self) -> Any:
+        return self
+
+    def is_fresh(self, function: Any) -> bool:
+        return False
 
 
+_NONE: Any = _Nothing()
