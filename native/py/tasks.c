@@ -149,24 +149,27 @@ PyObject *queue_py_take_task(PyObject *self, PyObject *const *args, Py_ssize_t c
     return r ? queue_raise(r, false) : triple(&taken);
 }
 
+/* (Into a list of the caller's: what was taken is there even if a signal's handler raises before the call has returned.) */
 PyObject *queue_py_get_tasks(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     static const struct ways ways = {queue_try_get, queue_get_now, queue_get};
     struct taken taken;
     struct queue_view *view = queue_open_view(self);
     if (!view) return NULL;
-    if (count != 2) return PyErr_Format(PyExc_TypeError, "_get_tasks() takes how many at most, and a time limit"), NULL;
+    if (count < 2 || count > 3 || (count == 3 && !PyList_Check(args[2])))
+        return PyErr_Format(PyExc_TypeError, "_get_tasks() takes how many at most, a time limit, and a list"), NULL;
     Py_ssize_t most = PyLong_AsSsize_t(args[0]);
     if (most < 1) return PyErr_Occurred() ? NULL : PyErr_Format(PyExc_ValueError, "at least 1 must be wanted"), NULL;
-    PyObject *list = PyList_New(0);
+    PyObject *list = count == 3 ? Py_NewRef(args[2]) : PyList_New(0);
+    Py_ssize_t got = 0;
     int r = list ? get_one(view, &ways, args[1], &taken) : 0;
     while (list && r == 0) {
         PyObject *item = triple(&taken);
         if (!item || PyList_Append(list, item) < 0) Py_CLEAR(list);
         Py_XDECREF(item);
-        if (!list || PyList_GET_SIZE(list) >= most) break;
+        if (!list || ++got >= most) break;
         r = queue_try_get(view, &taken);
     }
-    if (!list || PyList_GET_SIZE(list)) return list;
+    if (!list || got) return list;
     Py_DECREF(list);
     return queue_raise(r, false);
 }

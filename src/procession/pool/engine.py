@@ -32,6 +32,7 @@ from procession.pool.functions import Functions
 from procession.pool.messages import Kind
 from procession.pool.options import GRACE
 from procession.pool.settings import Settings
+from procession.pool.shield import shielded
 from procession.pool.stopping import Stopper
 from procession.pool.task import Task
 from procession.share.queues import SimpleQueue
@@ -64,7 +65,8 @@ class Engine:
         self.exit_results: list[Any] = []
         self._numbers = itertools.count(1)
         self._window = self._least = 2 * settings.workers + 2
-        self._lead = threading.Lock()
+        self._lead = _native.Lead()
+        self._inbox: list[tuple[int, int, Any]] = []  # of who leads
         self._thread: threading.Thread | None = None
         self._pid = os.getpid()
         self.crew = Crew(self, context)
@@ -84,9 +86,13 @@ class Engine:
                 return
             task.begin()
             number = task.number = next(self._numbers)
-            self.held[number] = task
             job, task.job = task.job, None
-            self._put_one((number, task.aux, job))
+            try:
+                self.tasks._put_task(number, task.aux, job)
+            except MemoryError as error:
+                task.fail(error)
+            else:
+                self.held[number] = task  # (not before: after a Ctrl-C in between there is none that never ends)
             self._see_to_workers()
 
     def submit_many(self, tasks: Iterable[Task], open_already: bool = False) -> None:
@@ -123,11 +129,20 @@ class Engine:
 
     def nudge(self) -> None:
         """Something that a thread waits for was done by another than who collects."""
-        if self._lead.locked():
+        if self._lead.held:
             self.results._put_task(0, Kind.NUDGE, None)
 
     def _dispatch(self) -> None:
         """Hand to the workers what there is room for. With the lock."""
+        if self.backlog.count and len(self.held) < self._window:
+            if threading.get_ident() == _main:
+                with shielded():
+                    self._hand_out()
+            else:
+                self._hand_out()
+        self._see_to_workers()
+
+    def _hand_out(self) -> None:
         backlog, held, batch = self.backlog, self.held, []
         while backlog.count and len(held) < self._window:
             task = backlog.pop()
@@ -145,7 +160,6 @@ class Engine:
                 self.stopper.watch(task)
         if batch:
             self._put(batch)
-        self._see_to_workers()
 
     def _see_to_workers(self) -> None:
         if not self.crew.full:
@@ -205,28 +219,30 @@ class Engine:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            if not self._lead.acquire(blocking=False):
+            with self._lead as mine:
+                if mine:
+                    try:
+                        self.results._attend(True)
+                        self._collect_until(ready, deadline)
+                    finally:
+                        if self._inbox:
+                            self._handle()
+                        self.results._attend(False)  # (what comes from now on is the collector thread's)
+            if not mine:
                 park(left)
-                continue
-            try:
-                self.results._attend(True)
-                self._collect_until(ready, deadline)
-            finally:
-                self.results._attend(False)  # (what comes from now on is the collector thread's)
-                self._lead.release()
         return True
 
     def _collect_until(self, ready: Callable[[], bool], deadline: float | None) -> None:
-        get, handle = self.results._get_tasks, self._handle
+        get, inbox = self.results._get_tasks, self._inbox
         while not ready():
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return
             try:
-                batch = get(BATCH, left)
+                get(BATCH, left, inbox)
             except Empty:
                 return
-            handle(batch)
+            self._handle()
 
     def _begin_collecting(self) -> None:
         if self._thread is not None:
@@ -235,21 +251,32 @@ class Engine:
         self._thread.start()
 
     def collect(self) -> None:
-        """What is there, if nobody else is at it; and what time has brought. In the collector thread."""
-        while self._lead.acquire(timeout=0.02):
-            try:
-                batch = self.results._get_tasks(BATCH, 0)
-            except Empty:
-                break
-            else:
-                self._handle(batch)
-            finally:
-                self._lead.release()
+        """What is there, if nobody else is at it. In the collector thread."""
+        while True:
+            with self._lead as mine:
+                if not mine:
+                    time.sleep(0.0001)  # (somebody is about to leave it to us, or sees to it)
+                    return
+                try:
+                    self.results._get_tasks(BATCH, 0, self._inbox)
+                except Empty:
+                    return
+                finally:
+                    if self._inbox:
+                        self._handle()
 
-    def _handle(self, batch: list[tuple[int, int, Any]]) -> None:
-        held, heard = self.held, self.crew.heard
+    def _handle(self) -> None:
+        """What stands in the inbox. By who leads."""
+        if threading.get_ident() == _main:
+            with shielded():
+                self._handle_now()
+        else:
+            self._handle_now()
+
+    def _handle_now(self) -> None:
+        held, heard, inbox = self.held, self.crew.heard, self._inbox
         with self.lock:
-            for number, aux, payload in batch:
+            for number, aux, payload in inbox:
                 kind = aux & 0xFF
                 if kind > Kind.STOPPED:
                     heard(kind, number, payload)
@@ -260,7 +287,9 @@ class Engine:
                 if task.extra is not None and self.stopper.settle(task, kind):
                     continue
                 task.end(kind, payload, (aux >> 24) / 1e6)
-            self._after(len(batch))
+            ended = len(inbox)
+            inbox.clear()
+            self._after(ended)
 
     def _after(self, ended: int = 1) -> None:
         """Some tasks have ended. With the lock."""
@@ -390,11 +419,14 @@ def _exc_info() -> Any:
     return sys.exc_info()
 
 
+_main = threading.main_thread().ident
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
 @forkhooks.after_in_child
 def _forget() -> None:
+    global _main
+    _main = threading.get_ident()
     for engine in _engines:  # the parent's: nobody collects here
         engine.lock = threading.RLock()
         engine.closing = True

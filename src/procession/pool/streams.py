@@ -147,6 +147,9 @@ class Stream:
                 pieces = self._make(min(room, BATCH))
                 if pieces:
                     self._engine.submit_many(pieces, open_already=True)
+        except BaseException:  # the pool is closed; or a Ctrl-C, and there may be a piece that was made and not handed on
+            self.close()
+            raise
         finally:
             self._feeding.release()
 
@@ -233,9 +236,7 @@ class Stream:
         while not self.exhausted and not self.closed:
             try:
                 self.feed()
-            except Exception as error:  # the pool was closed or broken
-                self._last_words(error)
-                self._exhaust()
+            except Exception:  # the pool was closed or broken
                 return
             with self._lock:
                 if not self.exhausted and not self.closed and not self._room():
