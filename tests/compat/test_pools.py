@@ -18,9 +18,9 @@ import sys, types, procession
 class Pool:
     def __init__(self, *arguments, context=None): pass
 class ProcessPoolExecutor: pass
-class MaybeEncodingError(Exception): pass
+class AsyncResult: pass
 sys.modules["procession.pool"] = types.ModuleType("procession.pool")
-vars(sys.modules["procession.pool"]).update(Pool=Pool, MaybeEncodingError=MaybeEncodingError)
+vars(sys.modules["procession.pool"]).update(Pool=Pool, AsyncResult=AsyncResult)
 procession.ProcessPoolExecutor = ProcessPoolExecutor
 """
 INSTALL = "from procession import compat; compat.install()\n"
@@ -41,7 +41,7 @@ assert {executor_1, executor_2, concurrent.futures.ProcessPoolExecutor} == {Proc
 assert {pool_1, multiprocessing.pool.Pool, type(multiprocessing.Pool(1))} == {Pool}
 for method in ("fork", "spawn", "forkserver"):
     assert type(multiprocessing.get_context(method).Pool(1)) is Pool
-assert multiprocessing.pool.MaybeEncodingError is MaybeEncodingError
+assert multiprocessing.pool.AsyncResult is AsyncResult
 print("ours")
 """
 
@@ -116,6 +116,21 @@ def test_pools_of_threads_work_as_before(run: Run, when: str) -> None:
         install=False,
     )  # fmt: skip
     assert out == "[1, 2] [3] 4\n" * 3
+
+
+def test_the_pools_that_there_are(run: Run) -> None:
+    out = run(
+        """
+        import concurrent.futures, multiprocessing.pool, procession, procession.pool
+        assert concurrent.futures.ProcessPoolExecutor is procession.ProcessPoolExecutor
+        for name in ("Pool", "ThreadPool", "AsyncResult", "ApplyResult", "MapResult", "MaybeEncodingError", "RemoteTraceback"):
+            assert getattr(multiprocessing.pool, name) is getattr(procession.pool, name), name
+        if __name__ == "__main__":
+            with multiprocessing.Pool(1) as pool, concurrent.futures.ProcessPoolExecutor(1) as executor:
+                print(pool.apply(abs, (-1,)), executor.submit(abs, -2).result(), type(pool) is procession.pool.Pool)
+        """
+    )
+    assert out == "1 2 True\n"
 
 
 def test_a_name_can_be_patched(run: Run) -> None:
