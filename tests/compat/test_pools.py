@@ -14,14 +14,15 @@ Run = Callable[..., str]
 
 #: Ours, as far as these tests go.
 OURS = """
-import sys, types, procession
+import sys, types
 class Pool:
     def __init__(self, *arguments, context=None): pass
 class ProcessPoolExecutor: pass
 class AsyncResult: pass
 sys.modules["procession.pool"] = types.ModuleType("procession.pool")
-vars(sys.modules["procession.pool"]).update(Pool=Pool, AsyncResult=AsyncResult)
-procession.ProcessPoolExecutor = ProcessPoolExecutor
+vars(sys.modules["procession.pool"]).update(
+    Pool=Pool, AsyncResult=AsyncResult, ProcessPoolExecutor=ProcessPoolExecutor,
+)
 """
 INSTALL = "from procession import compat; compat.install()\n"
 
@@ -121,8 +122,8 @@ def test_pools_of_threads_work_as_before(run: Run, when: str) -> None:
 def test_the_pools_that_there_are(run: Run) -> None:
     out = run(
         """
-        import concurrent.futures, multiprocessing.pool, procession, procession.pool
-        assert concurrent.futures.ProcessPoolExecutor is procession.ProcessPoolExecutor
+        import concurrent.futures, multiprocessing.pool, procession.pool
+        assert concurrent.futures.ProcessPoolExecutor is procession.pool.ProcessPoolExecutor
         for name in ("Pool", "ThreadPool", "AsyncResult", "ApplyResult", "MapResult", "MaybeEncodingError", "RemoteTraceback"):
             assert getattr(multiprocessing.pool, name) is getattr(procession.pool, name), name
         if __name__ == "__main__":

@@ -59,7 +59,7 @@ class PoolModule(ModuleType):
 class ExecutorModule(ModuleType):
     """What the class of the module `concurrent.futures.process` becomes."""
 
-    ProcessPoolExecutor = _Ours("procession")
+    ProcessPoolExecutor = _Ours("procession.pool")
 
 
 _CLASSES: dict[str, type[ModuleType]] = {"multiprocessing.pool": PoolModule, "concurrent.futures.process": ExecutorModule}
