@@ -1,8 +1,5 @@
 """The pools that a program takes from `multiprocessing` and `concurrent.futures` are ours, and the standard library's again
-after `uninstall()`.
-
-What stands in for ours here: classes with nothing in them, in modules that are where ours are looked for.
-"""
+after `uninstall()`."""
 
 from __future__ import annotations
 
@@ -12,17 +9,7 @@ import pytest
 
 Run = Callable[..., str]
 
-#: Ours, as far as these tests go.
-OURS = """
-import sys, types, procession
-class Pool:
-    def __init__(self, *arguments, context=None): pass
-class ProcessPoolExecutor: pass
-class MaybeEncodingError(Exception): pass
-sys.modules["procession.pool"] = types.ModuleType("procession.pool")
-vars(sys.modules["procession.pool"]).update(Pool=Pool, MaybeEncodingError=MaybeEncodingError)
-procession.ProcessPoolExecutor = ProcessPoolExecutor
-"""
+OURS = "from procession.pool import AsyncResult, Pool, ProcessPoolExecutor\n"
 INSTALL = "from procession import compat; compat.install()\n"
 
 
@@ -38,10 +25,14 @@ from concurrent.futures import ProcessPoolExecutor as executor_1
 from concurrent.futures.process import ProcessPoolExecutor as executor_2
 from multiprocessing.pool import Pool as pool_1
 assert {executor_1, executor_2, concurrent.futures.ProcessPoolExecutor} == {ProcessPoolExecutor}
-assert {pool_1, multiprocessing.pool.Pool, type(multiprocessing.Pool(1))} == {Pool}
+def made(make):
+    with make(1) as pool:
+        return type(pool)
+
+assert {pool_1, multiprocessing.pool.Pool, made(multiprocessing.Pool)} == {Pool}
 for method in ("fork", "spawn", "forkserver"):
-    assert type(multiprocessing.get_context(method).Pool(1)) is Pool
-assert multiprocessing.pool.MaybeEncodingError is MaybeEncodingError
+    assert made(multiprocessing.get_context(method).Pool) is Pool
+assert multiprocessing.pool.AsyncResult is AsyncResult
 print("ours")
 """
 
@@ -61,7 +52,7 @@ def test_uninstall_gives_theirs_back(run: Run, when: str) -> None:
     before, after = (ask, "") if when == "before" else ("", ask)
     out = run(
         program(
-            before, OURS, INSTALL, after,
+            before, INSTALL, OURS, after,
             """
             compat.uninstall()
             import concurrent.futures, concurrent.futures.process, multiprocessing.pool
@@ -105,7 +96,7 @@ def test_pools_of_threads_work_as_before(run: Run, when: str) -> None:
     first, second = (imported, "") if when == "before" else ("", imported)
     out = run(
         program(
-            first, OURS, INSTALL, second,
+            first, INSTALL, OURS, second,
             """
             for pool in (ThreadPool(2), Own(2), multiprocessing.dummy.Pool(2)):
                 with pool:
@@ -116,6 +107,21 @@ def test_pools_of_threads_work_as_before(run: Run, when: str) -> None:
         install=False,
     )  # fmt: skip
     assert out == "[1, 2] [3] 4\n" * 3
+
+
+def test_the_pools_that_there_are(run: Run) -> None:
+    out = run(
+        """
+        import concurrent.futures, multiprocessing.pool, procession.pool
+        assert concurrent.futures.ProcessPoolExecutor is procession.pool.ProcessPoolExecutor
+        for name in ("Pool", "ThreadPool", "AsyncResult", "ApplyResult", "MapResult", "MaybeEncodingError", "RemoteTraceback"):
+            assert getattr(multiprocessing.pool, name) is getattr(procession.pool, name), name
+        if __name__ == "__main__":
+            with multiprocessing.Pool(1) as pool, concurrent.futures.ProcessPoolExecutor(1) as executor:
+                print(pool.apply(abs, (-1,)), executor.submit(abs, -2).result(), type(pool) is procession.pool.Pool)
+        """
+    )
+    assert out == "1 2 True\n"
 
 
 def test_a_name_can_be_patched(run: Run) -> None:

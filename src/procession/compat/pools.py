@@ -34,13 +34,7 @@ class _Ours:
         if self._set:
             return self._set[self._name]
         # What ours does not have (yet: while it is being imported it may ask for theirs) stays theirs.
-        theirs = vars(module)[self._name]
-        try:
-            return getattr(import_module(self._home), self._name, theirs)
-        except ModuleNotFoundError as error:  # the room `pool` is being built
-            if error.name != self._home:
-                raise
-            return theirs
+        return getattr(import_module(self._home), self._name, vars(module)[self._name])
 
     def __set__(self, module: ModuleType, value: Any) -> None:
         self._set.clear()
@@ -52,23 +46,20 @@ class _Ours:
 
 
 class PoolModule(ModuleType):
-    """What the class of the module `multiprocessing.pool` becomes."""
+    """What the class of the module `multiprocessing.pool` becomes. (Ours takes ThreadPool and the exceptions from there.)"""
 
     Pool = _Ours("procession.pool")
-    ThreadPool = _Ours("procession.pool")
     ApplyResult = _Ours("procession.pool")
     AsyncResult = _Ours("procession.pool")
     MapResult = _Ours("procession.pool")
     IMapIterator = _Ours("procession.pool")
     IMapUnorderedIterator = _Ours("procession.pool")
-    MaybeEncodingError = _Ours("procession.pool")
-    RemoteTraceback = _Ours("procession.pool")
 
 
 class ExecutorModule(ModuleType):
     """What the class of the module `concurrent.futures.process` becomes."""
 
-    ProcessPoolExecutor = _Ours("procession")
+    ProcessPoolExecutor = _Ours("procession.pool")
 
 
 _CLASSES: dict[str, type[ModuleType]] = {"multiprocessing.pool": PoolModule, "concurrent.futures.process": ExecutorModule}
