@@ -18,7 +18,8 @@ from rivals import OURS, is_limit, label
 
 __all__ = ["as_json", "as_markdown", "as_text", "draw", "machine"]
 
-_LIBRARIES = ("procession", "cloudpickle", "numpy", "faster-fifo", "iceoryx2", "UltraDict")
+_LIBRARIES = ("procession", "cloudpickle", "numpy", "faster-fifo", "iceoryx2", "UltraDict", "loky", "pebble", "mpire", "joblib",
+              "ray", "distributed")  # fmt: skip
 _COLUMNS = ("", "median", "quartiles", "samples", "procession is")
 
 

@@ -12,12 +12,13 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = [
-    "LIBRARIES", "LIMITS", "OURS", "OURS_SIMPLE", "SHARE_LIMITS", "SHARING", "SYNC_LIMITS", "is_limit", "label", "make_rival",
-    "needs_compiler", "synchronisation",
+    "LIBRARIES", "LIMITS", "OURS", "OURS_EXECUTOR", "OURS_SIMPLE", "POOLS", "SHARE_LIMITS", "SHARING", "SYNC_LIMITS",
+    "is_limit", "label", "make_rival", "needs_compiler", "synchronisation",
 ]  # fmt: skip
 
 OURS = "procession"
 OURS_SIMPLE = "procession SimpleQueue"
+OURS_EXECUTOR = "procession ProcessPoolExecutor"
 
 #: Python's ways to a process, and how the tables call them.
 LIBRARIES = {
@@ -58,11 +59,23 @@ SHARE_LIMITS = {
     "memcpy": "limit: one memcpy in C, warm",
     "plain_dict": "limit: a dict of one process",
 }
+#: Pools of processes (pool_rivals.py).
+POOLS = {
+    OURS_EXECUTOR: "procession.ProcessPoolExecutor",
+    "mp_pool": "multiprocessing.Pool",
+    "futures": "concurrent.futures",
+    "loky": "loky",
+    "pebble": "pebble",
+    "mpire": "mpire",
+    "joblib": "joblib",
+    "ray": "Ray",
+    "dask": "Dask distributed",
+}
 
 
 def label(name: str) -> str:
     """A rival's name in tables."""
-    return (LIBRARIES | LIMITS | SYNC_LIMITS | SHARING | SHARE_LIMITS).get(name, name)
+    return (LIBRARIES | LIMITS | SYNC_LIMITS | SHARING | SHARE_LIMITS | POOLS).get(name, name)
 
 
 def is_limit(name: str) -> bool:

@@ -21,6 +21,15 @@ import lock_death
 import many_locks
 import memory
 import messages
+import pool_arrays
+import pool_bytes
+import pool_chunks
+import pool_death
+import pool_latency
+import pool_noop
+import pool_opening
+import pool_queued
+import pool_stream
 import round_trips
 import segments
 import start_join
@@ -32,8 +41,9 @@ from report import as_json, as_markdown, as_text, draw
 PROCESSES = (start_join, first_line, burst, kill_join, memory, import_time, cycles)
 SYNCHRONISATION = (uncontended, contended, handover, lock_death, many_locks)
 SHARING = (messages, round_trips, counter, dictionaries, arrays, array_memory, segments)
-QUESTIONS = PROCESSES + SYNCHRONISATION + SHARING
-PARTS = {"processes": PROCESSES, "synchronisation": SYNCHRONISATION, "sharing": SHARING}
+POOLS = (pool_noop, pool_chunks, pool_stream, pool_latency, pool_bytes, pool_arrays, pool_opening, pool_death, pool_queued)
+QUESTIONS = PROCESSES + SYNCHRONISATION + SHARING + POOLS
+PARTS = {"processes": PROCESSES, "synchronisation": SYNCHRONISATION, "sharing": SHARING, "pools": POOLS}
 
 
 def main() -> None:

@@ -30,6 +30,11 @@ FIFO, ULTRA = find_spec("faster_fifo") is not None, find_spec("UltraDict") is no
 OWN_DICT, OWN_ARRAY = hasattr(procession, "SharedDict"), hasattr(procession, "empty")
 OWN_SEGMENT = any((Path(procession.__file__).parent / path).exists() for path in ("shared_memory.py", "share/shared_memory.py"))
 COPYING = {"memcpy"} if COMPILER else set()
+#: Pools: ours may be multiprocessing's over our processes, which does not survive a worker's death.
+OWN_POOL, OWN_ROOM = hasattr(procession, "Pool"), (Path(procession.__file__).parent / "pool").is_dir()
+EXECUTOR = {"procession ProcessPoolExecutor"} if hasattr(procession, "ProcessPoolExecutor") else set()
+OWN_POOLS = OWN_POOL + len(EXECUTOR)
+POOLS = {"mp_pool", "futures"} | EXECUTOR | ({"procession"} if OWN_POOL else set())
 
 
 def with_ours(there: bool) -> set[str]:
@@ -56,6 +61,15 @@ EXPECTED = {
     "dictionaries": ({"mp", "plain_dict"} | with_ours(OWN_DICT), (2 + 2 * ULTRA) * OWN_DICT),
     "arrays": ({"procession", "mp", "mp_pipe", "mp_named"} | COPYING if NUMPY else set(), NUMPY * (1 + OWN_ARRAY)),
     "array_memory": ({"mp_named"} | with_ours(OWN_ARRAY) if NUMPY else set(), int(NUMPY and OWN_ARRAY)),
+    "pool_noop": (POOLS | {"pickle"}, 2 * OWN_POOL),
+    "pool_chunks": (POOLS, OWN_POOL),
+    "pool_stream": (POOLS, OWN_POOL),
+    "pool_latency": (POOLS | HANDED_OVER, 2 * OWN_POOLS),
+    "pool_bytes": (POOLS | COPYING, OWN_POOL),
+    "pool_arrays": (POOLS - EXECUTOR | COPYING if NUMPY else set(), NUMPY * 2 * OWN_POOL),
+    "pool_opening": (POOLS, 2 * OWN_POOLS),
+    "pool_death": ({"futures"} | EXECUTOR | with_ours(OWN_ROOM), len(EXECUTOR) + OWN_ROOM),
+    "pool_queued": (POOLS, 2 * OWN_POOLS),
     "segments": ({"mp"} | with_ours(OWN_SEGMENT), 0),
 }
 
@@ -115,7 +129,8 @@ def check_samples(all_series: list[dict[str, Any]]) -> None:
     for series in all_series:
         samples, (low, high) = series["samples"], series["quartiles"]
         can_be_none = ("helper processes", "shared with", "descriptors that they add", "mappings that they add",
-                       "the first Lock", "private memory that the four")  # fmt: skip
+                       "the first Lock", "private memory that the four", "above the same family",
+                       "per task that waits")  # fmt: skip
         nothing = any(what in series["scenario"] for what in can_be_none)
         assert samples, series
         assert all(sample > 0 or (nothing and sample == 0) for sample in samples), series

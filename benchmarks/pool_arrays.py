@@ -1,0 +1,75 @@
+"""How fast does a numpy array of 100 MB get to a worker, and how much memory do all processes have at the worst moment?"""
+
+from __future__ import annotations
+
+import random
+from concurrent.futures import ThreadPoolExecutor
+from importlib.util import find_spec
+
+from answer import Answer
+from harness import Options, Parent, main
+from looking import descendants, total
+from pool_harness import PROGRAM, ask, best_goal, groups, keep, measure_pools, note
+from pool_rivals import HEAVY, LIGHT
+from rivals import OURS, label
+
+__all__ = ["measure"]
+
+_OUT = "an ordinary array out, a small result back"
+_PEAK, _MORE = "memory of all processes at the worst moment, PSS", "what that is above the same family at rest"
+
+
+def measure(options: Options) -> Answer:
+    """The memory is looked at in a family of its own, with nobody else there."""
+    size = 10 if options.quick else 100
+    answer = Answer("pool_arrays", f"A numpy array of {size} MB out to a worker, and a result back.")
+    if find_spec("numpy") is None:
+        answer.notes.append("numpy is not installed.")
+        return answer
+    how = {"do": "arrays", "times": 2, "rounds": options.choose(4, 1), "unit": "MB/s", "more_is_better": True,
+           "convert": lambda ns: size * 1e9 / ns}  # fmt: skip
+    rivals = tuple(name for name in LIGHT if name != "procession ProcessPoolExecutor") + HEAVY
+    measure_pools(answer, options, {_OUT: how}, rivals=rivals, bounds=("memcpy",), limits="limits_share.c",
+                  prepare=("prepare_array", {"megabytes": size}))  # fmt: skip
+    _memory(answer, options, rivals, size)
+    answer.ratio_goal("an array out, against Ray", _OUT, "ray", 3)
+    best_goal(answer, "an array out (an aim)", _OUT, 1)
+    best_goal(answer, "memory of all processes while an array goes out", _PEAK, 2)
+    answer.notes.append("Memory: the sum of PSS over the parent and all its descendants, looked at again and again.")
+    return answer
+
+
+def _memory(answer: Answer, options: Options, rivals: tuple[str, ...], size: int) -> None:
+    dice = random.Random(f"{options.seed} pool_arrays memory")
+    names = [name for group in groups(answer, options, rivals) for name in group]
+    samples: dict[tuple[str, str], list[float]] = {(what, name): [] for what in (_PEAK, _MORE) for name in names}
+    for i in range(options.choose(2, 1)):
+        for name in dice.sample(names, len(names)):
+            if i == 0 or name not in HEAVY:
+                try:
+                    peak, more = _look(name, size)
+                except RuntimeError as error:
+                    if name == OURS:
+                        raise
+                    note(answer, f"{_PEAK}: left out is {label(name)}: {str(error).splitlines()[-1]}.")
+                    continue
+                samples[_PEAK, name].append(peak)
+                samples[_MORE, name].append(more)
+    keep(answer, {key: values for key, values in samples.items() if values}, "MB")
+
+
+def _look(name: str, size: int) -> tuple[float, float]:
+    """MB: the most that a new family has while the array goes out five times, and how much that is more than before."""
+    with Parent(name, 0, program=PROGRAM) as parent, ThreadPoolExecutor(1) as other:
+        parent.ask("stand")
+        ask(parent, "prepare_array", megabytes=size)
+        at_rest = peak = total(descendants(parent.pid) | {parent.pid}, "Pss")
+        asked = other.submit(ask, parent, "arrays", times=4)
+        while not asked.done():
+            peak = max(peak, total(descendants(parent.pid) | {parent.pid}, "Pss"))
+        asked.result()
+    return peak * 1024 / 1e6, max(0, peak - at_rest) * 1024 / 1e6
+
+
+if __name__ == "__main__":
+    main(measure)
