@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 
@@ -26,20 +27,20 @@ def measure(options: Options) -> Answer:
     if find_spec("numpy") is None:
         answer.notes.append("numpy is not installed.")
         return answer
-    how = {"do": "arrays", "times": 2, "rounds": options.choose(4, 1), "unit": "MB/s", "more_is_better": True,
+    how = {"do": "arrays", "times": 2, "rounds": options.choose(3, 1), "unit": "MB/s", "more_is_better": True,
            "convert": lambda ns: size * 1e9 / ns}  # fmt: skip
     rivals = tuple(name for name in LIGHT if name != "procession ProcessPoolExecutor") + HEAVY
     measure_pools(answer, options, {_OUT: how}, rivals=rivals, bounds=("memcpy",), limits="limits_share.c",
                   prepare=("prepare_array", {"megabytes": size}))  # fmt: skip
-    _memory(answer, options, rivals, size)
+    _memory(answer, options, [name for name in rivals if name != "dask"], size)
     answer.ratio_goal("an array out, against Ray", _OUT, "ray", 3)
     best_goal(answer, "an array out (an aim)", _OUT, 1)
     best_goal(answer, "memory of all processes while an array goes out", _PEAK, 2)
-    answer.notes.append("Memory: the sum of PSS over the parent and all its descendants, looked at again and again.")
+    answer.notes.append("Memory: the sum of PSS over the parent and all its descendants, looked at time and again. Not of Dask.")
     return answer
 
 
-def _memory(answer: Answer, options: Options, rivals: tuple[str, ...], size: int) -> None:
+def _memory(answer: Answer, options: Options, rivals: Sequence[str], size: int) -> None:
     dice = random.Random(f"{options.seed} pool_arrays memory")
     names = [name for group in groups(answer, options, rivals) for name in group]
     samples: dict[tuple[str, str], list[float]] = {(what, name): [] for what in (_PEAK, _MORE) for name in names}
@@ -59,12 +60,12 @@ def _memory(answer: Answer, options: Options, rivals: tuple[str, ...], size: int
 
 
 def _look(name: str, size: int) -> tuple[float, float]:
-    """MB: the most that a new family has while the array goes out five times, and how much that is more than before."""
+    """MB: the most that a new family has while the array goes out three times, and how much that is more than before."""
     with Parent(name, 0, program=PROGRAM) as parent, ThreadPoolExecutor(1) as other:
         parent.ask("stand")
         ask(parent, "prepare_array", megabytes=size)
         at_rest = peak = total(descendants(parent.pid) | {parent.pid}, "Pss")
-        asked = other.submit(ask, parent, "arrays", times=4)
+        asked = other.submit(ask, parent, "arrays", times=2)
         while not asked.done():
             peak = max(peak, total(descendants(parent.pid) | {parent.pid}, "Pss"))
         asked.result()

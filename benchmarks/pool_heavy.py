@@ -70,10 +70,12 @@ class Dask(Pooling):
 
     def open(self) -> None:
         import logging
+        import warnings
 
         import dask
         from distributed import Client
 
+        warnings.filterwarnings("ignore", module="distributed")  # it advises against big arguments
         dask.config.set({"distributed.scheduler.allowed-failures": 0})  # as above
         self.pool = Client(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None, memory_limit=0,
                            silence_logs=logging.CRITICAL)  # fmt: skip

@@ -188,7 +188,7 @@ class Pools:
         return [[opened - begin, closed - closing]]
 
     def _first(self) -> Any:
-        if self._pooling.lacks("submit"):
+        if self._pooling.map_first or self._pooling.lacks("submit"):
             return self._pooling.one_by_one(tasks.same, range(WORKERS))[1]
         return self._pooling.get(self._pooling.submit(tasks.same, 1))
 

@@ -31,6 +31,8 @@ class Pooling:
     pace = 1.0
     #: The same where it gathers tasks into messages.
     batched_pace = 1.0
+    #: Whether a map has to come before the first single task: after that no map works any more.
+    map_first = False
     #: Ways to give tasks that it has not, and why.
     without: dict[str, str] = {}  # noqa: RUF012
     get: Any = operator.methodcaller("get")
@@ -230,6 +232,7 @@ class Mpire(Pooling):
 
     pace = 0.2
     batched_pace = 0.1
+    map_first = True
     without = {"unordered": "after a map the workers that it keeps fail at that"}  # noqa: RUF012
 
     def open(self) -> None:
