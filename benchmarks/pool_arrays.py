@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -18,8 +19,10 @@ __all__ = ["measure"]
 
 _OUT = "an ordinary array out, a small result back"
 _PEAK, _MORE = "memory of all processes at the worst moment", "what that is above the same family at rest"
-_MEMORY_IS = ("Memory: PSS of the parent and all its descendants, with what shared memory the machine has more in place of what they "
-              "have mapped of it, looked at again and again. Others who use shared memory meanwhile falsify it. Not of Dask.")  # fmt: skip
+_MEMORY_IS = (
+    "Memory: PSS of the parent and all its descendants, looked at again and again; in place of what they have mapped of shared "
+    "memory, what the machine has more of it. Others who use shared memory meanwhile falsify it. Not of Dask."
+)
 
 
 def measure(options: Options) -> Answer:
@@ -63,7 +66,7 @@ def _memory(answer: Answer, options: Options, rivals: Sequence[str], size: int) 
 
 def _look(name: str, size: int) -> tuple[float, float]:
     """MB: the most that a new family has while the array goes out three times, and how much that is more than before."""
-    shared = _shared()
+    shared = _settled_shared()
     with Parent(name, 0, program=PROGRAM) as parent, ThreadPoolExecutor(1) as other:
         parent.ask("stand")
         ask(parent, "prepare_array", megabytes=size)
@@ -84,6 +87,18 @@ def _taken(root: int) -> int:
 def _shared() -> int:
     with open("/proc/meminfo", encoding="ascii") as file:
         return next(int(line.split()[1]) for line in file if line.startswith("Shmem:"))
+
+
+def _settled_shared(quiet: float = 0.3, patience: float = 5.0) -> int:
+    """The same, once it has not changed for `quiet` seconds: the family before gives its memory back after its end."""
+    now = time.monotonic()
+    seen, since, end = _shared(), now, now + patience
+    while now - since < quiet and now < end:
+        time.sleep(0.02)
+        now, found = time.monotonic(), _shared()
+        if found != seen:
+            seen, since = found, now
+    return seen
 
 
 if __name__ == "__main__":
