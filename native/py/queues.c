@@ -379,7 +379,7 @@ static PyMethodDef methods[] = {
     {"_put_task", FAST(queue_py_put_task), METH_FASTCALL, "_put_task(number, aux, obj): put it, tagged. Never waits for space."},
     {"_put_tasks", queue_py_put_tasks, METH_O, "_put_tasks(list of (number, aux, obj)): all, or none; how many there was memory for."},
     {"_end_task", FAST(queue_py_end_task), METH_FASTCALL, "_end_task(number, aux, obj): put it, and have no task in hand."},
-    {"_work", queue_py_work, METH_VARARGS, "_work(results, functions, worker, most, until, begin, end): the inner loop of a worker."},
+    {"_work", queue_py_work, METH_VARARGS, "_work(results, functions, worker, most, until, begin, end, waits): the inner loop of a worker."},
     {"_take_task", FAST(queue_py_take_task), METH_FASTCALL, "_take_task(timeout=None): (number, aux, obj), which is in hand now."},
     {"_get_tasks", FAST(queue_py_get_tasks), METH_FASTCALL, "_get_tasks(most, timeout): a list of (number, aux, obj)."},
     {"_withdraw", queue_py_withdraw, METH_O, "_withdraw(number): take it out of the queue. False: it is not there."},

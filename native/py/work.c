@@ -27,6 +27,8 @@ struct working {
     uint64_t worker;
     int64_t until; /* monotonic ns: then it has a look at itself */
     uint64_t most;
+    int waits; /* for tasks */
+    bool turn;
 };
 
 static int tell(PyObject *call) {
@@ -35,20 +37,28 @@ static int tell(PyObject *call) {
     return answer ? 0 : -1;
 }
 
-/* 0, or -1 with an exception set. While it waits an order to leave interrupts it. */
+/* Its turn begins with a task and ends when there is none. */
+static int turn(struct working *work, bool begin) {
+    if (work->turn == begin) return 0;
+    work->turn = begin;
+    return tell(begin ? work->begin : work->end);
+}
+
+/* 1: taken; 0: there is none, and it does not wait; -1 with an exception set. While it waits an order to leave interrupts it. */
 static int take(struct working *work, struct taken *taken) {
     struct queue_view *view = queue_open_view(work->tasks);
     if (!view) return -1;
     int r = queue_try_take(view, taken);
     if (r == -EBUSY) WAITING(r, queue_take_now(view, taken));
-    if (r == 0) return 0;
-    if (PyErr_Occurred() || tell(work->end) < 0) return -1;
+    if (r == 0) return turn(work, true) < 0 ? -1 : 1;
+    if (PyErr_Occurred() || turn(work, false) < 0) return -1;
+    if (r == -EAGAIN && !work->waits) return 0;
     here.idle = true;
     r = PyErr_CheckSignals() < 0 ? -EINTR : -EAGAIN;
     if (r == -EAGAIN) WAITING(r, queue_take(view, taken, PN_FOREVER));
     here.idle = false;
     if (r) return queue_raise(r, false), -1;
-    return tell(work->begin);
+    return turn(work, true) < 0 ? -1 : 1;
 }
 
 static PyObject *function_of(struct working *work, uint64_t aux) {
@@ -123,19 +133,21 @@ static PyObject *work_on(struct working *work, struct taken *taken) {
     return answer;
 }
 
-/* _work(results, functions, worker, most, until, begin, end): None when it is to have a look at itself, or a task (`hand_over`). */
+/* _work(results, functions, worker, most, until, begin, end, waits): None when it waits not and there is nothing, when it is to have a look at itself, or a task (`hand_over`). */
 PyObject *queue_py_work(PyObject *self, PyObject *args) {
     struct working work = {.tasks = self};
     struct taken taken;
     PyObject *answer = NULL;
     unsigned long long worker, most;
     long long until;
-    if (!PyArg_ParseTuple(args, "OO!KKLOO", &work.results, &PyDict_Type, &work.functions, &worker, &most, &until, &work.begin,
-                          &work.end))
+    if (!PyArg_ParseTuple(args, "OO!KKLOOp", &work.results, &PyDict_Type, &work.functions, &worker, &most, &until, &work.begin,
+                          &work.end, &work.waits))
         return NULL;
     work.worker = worker, work.most = most, work.until = until;
     while (work.most-- > 0 && !here.leaving && (work.until == 0 || clock_monotonic() < work.until)) {
-        if (take(&work, &taken) < 0) return NULL;
+        int taking = take(&work, &taken);
+        if (taking < 0) return NULL;
+        if (taking == 0) break;
         answer = work_on(&work, &taken);
         if (answer != Py_None) return answer;
         here.done++;
@@ -156,6 +168,13 @@ static PyObject *work_state(PyObject *module, PyObject *unused) {
     return Py_BuildValue("KOK", (unsigned long long)here.guarded, here.idle ? Py_True : Py_False, (unsigned long long)here.done);
 }
 
+static PyObject *work_idle(PyObject *module, PyObject *yes) {
+    (void)module;
+    here.idle = PyObject_IsTrue(yes) == 1;
+    if (PyErr_CheckSignals() < 0) return NULL;
+    return PyBool_FromLong(!here.leaving);
+}
+
 static PyObject *work_leave(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     here.leaving = true;
@@ -170,6 +189,7 @@ static PyObject *work_done(PyObject *module, PyObject *unused) {
 PyMethodDef work_functions[] = {
     {"work_guard", work_guard, METH_O, "work_guard(number): an order to stop that task may interrupt what follows; 0: none may."},
     {"work_state", work_state, METH_NOARGS, "(number of the guarded task, whether this worker is idle, how many tasks it has done)"},
+    {"work_idle", work_idle, METH_O, "work_idle(yes): an order to leave may interrupt what follows. Whether there was none."},
     {"work_leave", work_leave, METH_NOARGS, "This worker takes no other task."},
     {"work_done", work_done, METH_NOARGS, "One more task is done; how many are."},
     {0},

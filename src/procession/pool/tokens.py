@@ -83,13 +83,15 @@ class Turn:
     the next `begin`. Neither raises if there is no room for another who takes tokens: it works without. (0.3 µs together.)
     """
 
-    __slots__ = ("_give", "_held", "_take", "begin", "end")
+    __slots__ = ("_give", "_held", "_take", "begin", "end", "kind", "take")
 
     def __init__(self, kind: Kind) -> None:
+        self.kind = kind
         pool = tokens() if kind != "heir" else None
         if pool is None:
             self.begin = self.end = _nothing
             return
+        self.take = pool.take
         self._held = pool._held
         self._give = pool._give
         self._take = pool.acquire

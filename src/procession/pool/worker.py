@@ -11,6 +11,7 @@ import signal
 import sys
 import time
 import traceback
+from queue import Empty
 from typing import Any, NamedTuple
 
 from procession import _native
@@ -26,6 +27,8 @@ __all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main"]
 #: How often, in nanoseconds, a worker that is busy looks how much memory it has.
 LOOK = 20_000_000
 FOR_EVER = 2**62
+#: How long, in seconds, a worker waits for a token before it asks whether it is still wanted.
+TURN = 0.25
 
 
 class Settings(NamedTuple):
@@ -109,37 +112,49 @@ class _Worker:
 
     def serve(self) -> None:
         """Until there is nothing more to do here. The inner loop is native (native/py/work.c): it comes back with what is not
-        plain."""
+        plain, and when it is time to have a look at oneself."""
         last = self.settings.max_tasks
         watched = self.settings.max_memory is not None or self.settings.max_age is not None
-        work, known, turn = self.tasks._work, self.loader.known, self.turn
-        turn.begin()
-        while True:
-            done = _native.work_state()[2]
-            if done == last:
-                return
-            until = time.monotonic_ns() + LOOK if watched else 0
-            most = FOR_EVER if last is None else last - 1 - done
+        waits = self.turn.kind != "nested"
+        work, known, begin, end = self.tasks._work, self.loader.known, self.turn.begin, self.turn.end
+        while last is None or _native.work_state()[2] != last:
             try:
-                handed = work(self.results, known, self.id, most, until, turn.begin, turn.end) if most else self.take_last()
+                if not waits and not self.wait_for_turn():
+                    return
+                until = time.monotonic_ns() + LOOK if watched or not waits else 0
+                most = FOR_EVER if last is None else last - 1 - _native.work_state()[2]
+                handed = work(self.results, known, self.id, most, until, begin, end, waits) if most else self.take_last(waits)
             except _Retire:
                 return
-            if handed is None:
-                if self.asked and _native.task_stop() == messages.RETIRE:
+            if handed is not None:
+                if not handed[0]:
                     return
-            elif not handed[0]:
+                self.run(*handed[:3]) if handed[3] is None else self.failed(*handed)
+            elif _native.task_stop() == messages.RETIRE:
                 return
-            elif handed[3] is None:
-                self.run(*handed[:3])
-            else:
-                self.failed(*handed)
             del handed
+            if not waits:
+                end()
             if watched:
                 self.look()
 
-    def take_last(self) -> Any:
+    def wait_for_turn(self) -> bool:
+        """In a pool within a task: wait for a task, then for a token to do it with, and take it only then, so that nobody
+        waits for one who waits for a token. False: it is to leave."""
+        _native.work_idle(True)
+        while not self.tasks._watch_tasks(None):
+            pass
+        while not self.turn.take(TURN):  # (an order to leave may come just before it falls asleep)
+            if not _native.work_idle(True):
+                return False
+        return _native.work_idle(False)
+
+    def take_last(self, waits: bool) -> Any:
         """The last task that this worker does: its successor may come."""
-        number, aux, body = self.tasks._take_task(None)
+        try:
+            number, aux, body = self.tasks._take_task(None if waits else 0)
+        except Empty:
+            return None
         if number:
             self.say(Kind.LAST)
         return number, aux, body, None, None
