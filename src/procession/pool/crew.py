@@ -193,8 +193,7 @@ class Crew:
         if not self._engine.closing or self._engine.outstanding() > len(self.members):
             self.ensure(max(self._engine.outstanding(), 1))
         if asks:
-            _native.task_ask_stop(member.member, messages.RETIRE)
-            member.process._popen.child.signal(messages.SOFT_SIGNAL)
+            self._engine.stopper.ask(member, messages.RETIRE, lambda: True)
 
     def _bury(self, member: Member) -> None:
         engine = self._engine
