@@ -232,6 +232,11 @@ class Crew:
         if beyond > 0:
             self._engine.tasks._put_tasks([(messages.STOP, 0, None)] * beyond)
 
+    def send_home(self) -> None:
+        """All leave, by one message each; a task that comes meanwhile starts others."""
+        if (staying := self.staying()) and not self.ended:
+            self._engine.tasks._put_tasks([(messages.STOP, 0, None)] * staying)
+
     def dismiss(self) -> None:
         """No task is left and none will come: all leave, by one message each."""
         engine = self._engine
