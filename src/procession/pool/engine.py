@@ -412,9 +412,10 @@ def _collect(engine: Engine) -> None:
             stopper.tick()
         except Exception:
             if engine.over.is_set():
-                return
+                break
             threading.excepthook(threading.ExceptHookArgs((*_exc_info(), threading.current_thread())))
             time.sleep(0.01)
+    engine.crew.reap()  # (nobody may be there to join it)
 
 
 def _exc_info() -> Any:
