@@ -192,7 +192,7 @@ def test_what_runs_is_stopped_and_its_worker_goes_on(executors: Make, doors: Any
     pid = executor.submit(os.getpid).result(LIMIT)
 
     def run() -> None:
-        try:
+        try:  # (within: the stop may come while the door is still being reached for)
             doors.enter(0)
         except BaseException as error:
             lines.add(type(error).__name__)
@@ -204,6 +204,18 @@ def test_what_runs_is_stopped_and_its_worker_goes_on(executors: Make, doors: Any
     assert future.cancelled()
     assert lines.wait(1) == ["TaskStopped"]
     assert executor.submit(os.getpid).result(LIMIT) == pid
+
+
+def test_the_stop_is_heard_in_any_instruction(executors: Make) -> None:
+    """A signal that comes just before the task goes to sleep wakes nobody: it is sent again."""
+    executor = executors(1)
+    pid = executor.submit(os.getpid).result(LIMIT)
+    for _ in range(40):
+        here, never = procession.Event(), procession.Event()
+        future = executor.submit(lambda here, never: here.set() or never.wait(LIMIT), here, never)
+        assert here.wait(LIMIT)
+        assert future.cancel()
+        assert executor.submit(os.getpid).result(LIMIT) == pid
 
 
 def test_what_does_not_listen_is_killed_with_its_worker(executors: Make, doors: Any) -> None:

@@ -193,7 +193,7 @@ class Crew:
         if not self._engine.closing or self._engine.outstanding() > len(self.members):
             self.ensure(max(self._engine.outstanding(), 1))
         if asks:
-            _send_home(member)
+            self._engine.stopper.ask(member, messages.RETIRE, lambda: True)
 
     def _bury(self, member: Member) -> None:
         engine = self._engine
@@ -232,6 +232,11 @@ class Crew:
         if beyond > 0:
             self._engine.tasks._put_tasks([(messages.STOP, 0, None)] * beyond)
 
+    def send_home(self) -> None:
+        """All leave, by one message each; a task that comes meanwhile starts others."""
+        if (staying := self.staying()) and not self.ended:
+            self._engine.tasks._put_tasks([(messages.STOP, 0, None)] * staying)
+
     def dismiss(self) -> None:
         """No task is left and none will come: all leave, by one message each."""
         engine = self._engine
@@ -242,9 +247,6 @@ class Crew:
         missing = len(self.members) - engine.tasks.qsize()
         if missing > 0 and not self.ended:
             engine.tasks._put_tasks([(messages.STOP, 0, None)] * missing)
-        if self._told.nested and not self.ended:  # they take nothing, not even that, without a token
-            for member in self.members.values():
-                _send_home(member)
 
     def end(self, how: str) -> None:
         """All are ended: "terminate" or "kill"."""
@@ -276,12 +278,6 @@ class Crew:
 def _caps(settings: Settings) -> dict[str, str]:
     found = caps.caps(settings.workers)
     return found if settings.threads is None else dict.fromkeys(found, str(settings.threads))
-
-
-def _send_home(member: Member) -> None:
-    """It leaves when it is idle, or after its task."""
-    _native.task_ask_stop(member.member, messages.RETIRE)
-    member.process._popen.child.signal(messages.SOFT_SIGNAL)
 
 
 class _Death:

@@ -29,6 +29,7 @@ from procession.pool import callers, verdicts
 from procession.pool.backlog import Backlog
 from procession.pool.crew import Crew, Member
 from procession.pool.functions import Functions
+from procession.pool.idleness import Idleness
 from procession.pool.messages import Kind
 from procession.pool.options import GRACE
 from procession.pool.settings import Settings
@@ -71,6 +72,7 @@ class Engine:
         self._pid = os.getpid()
         self.crew = Crew(self, context)
         self.stopper = Stopper(self)
+        self._idleness = None if settings.idle_timeout is None else Idleness(self, settings.idle_timeout)
         _engines.add(self)
 
     # --- tasks ---
@@ -298,6 +300,8 @@ class Engine:
             self._dispatch()
         elif self.closing and self.is_done():
             self.crew.dismiss()
+        elif self._idleness is not None and not self.held:
+            self._idleness.begin()
 
     # --- the end ---
 
@@ -408,9 +412,10 @@ def _collect(engine: Engine) -> None:
             stopper.tick()
         except Exception:
             if engine.over.is_set():
-                return
+                break
             threading.excepthook(threading.ExceptHookArgs((*_exc_info(), threading.current_thread())))
             time.sleep(0.01)
+    engine.crew.reap()  # (nobody may be there to join it)
 
 
 def _exc_info() -> Any:
@@ -423,6 +428,13 @@ _main = threading.main_thread().ident
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
+def _help_nobody(ready: Callable[[], bool], timeout: float | None, park: object) -> bool:
+    """`Engine.help` in a forked child: what comes is the parent's."""
+    if ready():
+        return True
+    raise RuntimeError(f"this pool belongs to another process, which made it; this is {os.getpid()}: make one here")
+
+
 @forkhooks.after_in_child
 def _forget() -> None:
     global _main
@@ -431,4 +443,7 @@ def _forget() -> None:
         engine.lock = threading.RLock()
         engine.closing = True
         engine.over.set()
+        engine.crew.members = {}
+        engine._lead = _native.Lead()
+        setattr(engine, "help", _help_nobody)  # noqa: B010
     _engines.clear()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import builtins
 import marshal
+import os
 import threading
 import types
 import weakref
@@ -32,6 +33,7 @@ class Functions:
         self._known: weakref.WeakKeyDictionary[Any, _Known] = weakref.WeakKeyDictionary()
         self._lock = threading.RLock()
         self._next = 1
+        self._pid = os.getpid()
         self._last = _NONE  # that was asked for last
 
     def key_of(self, function: Any) -> int:
@@ -54,13 +56,16 @@ class Functions:
             return known.key
 
     def _add(self, function: Any) -> _Known:
-        known = self._known[function] = _Known(self._next, function)
-        self.table[known.key] = _written(function)
+        known = _Known(self._next, function)
+        self.table[known.key] = _written(function)  # (what this raises is raised the next time, too)
+        self._known[function] = known
         self._next += 1
         weakref.finalize(function, self._drop, known.key).atexit = False
         return known
 
     def _drop(self, key: int) -> None:
+        if self._pid != os.getpid():
+            return  # a fork's copy has died; the table is the parent's, too
         try:
             del self.table[key]
         except Exception:  # (the family's memory may be gone)
@@ -118,11 +123,11 @@ def _is_of_main(function: Any) -> bool:
 
 class _Known:
     """A function that was written down, and the values that went with it: those of its closure and of the globals that it
-    names. One that is found by its name took none."""
+    names, and with functions among these their own. One that is found by its name took none."""
 
-    __slots__ = ("_by_name", "_cells", "_code", "_defaults", "_globals", "function", "key")
+    __slots__ = ("_by_name", "_cells", "_code", "_defaults", "_globals", "_others", "function", "key")
 
-    def __init__(self, key: int, function: Any) -> None:
+    def __init__(self, key: int, function: Any, seen: tuple[Any, ...] = ()) -> None:
         self.key: int = key
         self.function: Any = weakref.ref(function)
         self._by_name = not isinstance(function, types.FunctionType) or not (function.__closure__ or _is_of_main(function))
@@ -130,9 +135,13 @@ class _Known:
             return
         self._code, self._defaults = function.__code__, function.__defaults__
         space = function.__globals__
-        names = [name for name in self._code.co_names if not hasattr(builtins, name) or name in space]
+        names = [name for name in _names(self._code) if not hasattr(builtins, name) or name in space]
         self._globals = [(name, value) for name in names if (value := space.get(name, _NONE)) is not function]
         self._cells = [(cell, _content(cell)) for cell in function.__closure__ or () if _content(cell) is not function]
+        seen = (*seen, function)
+        others = [value for _, value in (*self._globals, *self._cells) if isinstance(value, types.FunctionType)]
+        self._others = [(other, known) for other in others if not any(other is one for one in seen)
+                        and not (known := _Known(0, other, seen))._by_name]  # fmt: skip
 
     def is_fresh(self, function: Any) -> bool:
         """Whether it would be the same if it were written down now."""
@@ -144,7 +153,16 @@ class _Known:
         for name, value in self._globals:
             if space.get(name, _NONE) is not value:  # (a name that was missing may be there now)
                 return False
-        return all(_content(cell) is value for cell, value in self._cells)
+        for cell, value in self._cells:
+            if _content(cell) is not value:
+                return False
+        return not self._others or all(known.is_fresh(other) for other, known in self._others)
+
+
+def _names(code: types.CodeType) -> set[str]:
+    """The globals that it names, in comprehensions and functions within it, too."""
+    inner = [_names(const) for const in code.co_consts if isinstance(const, types.CodeType)]
+    return set(code.co_names).union(*inner)
 
 
 def _content(cell: Any) -> Any:

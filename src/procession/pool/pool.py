@@ -54,7 +54,7 @@ class Pool:
         exit_args: Items = (),
         threads_per_worker: int | None = None,
     ) -> None:
-        self._state = INIT
+        self._states = [INIT]  # (one for all views)
         if processes is None:
             processes = tokens.default_workers()
         if processes < 1:
@@ -81,6 +81,14 @@ class Pool:
         self._finalizer.atexit = False
         atexit.register(self._engine, 0.0)
         self._state = RUN
+
+    @property
+    def _state(self) -> str:
+        return self._states[0]
+
+    @_state.setter
+    def _state(self, state: str) -> None:
+        self._states[0] = state
 
     # --- one task ---
 
@@ -251,7 +259,7 @@ class Pool:
         return f"<{type(self).__module__}.{type(self).__qualname__} state={self._state} pool_size={len(self._pool)}>"
 
     def __del__(self, _warn: Any = warnings.warn, RUN: str = RUN) -> None:
-        if self.__dict__.get("_state") == RUN and self.__dict__.get("_origin") is None:
+        if self.__dict__.get("_states") == [RUN] and self.__dict__.get("_origin") is None:
             _warn(f"unclosed running multiprocessing pool {self!r}", ResourceWarning, source=self)
 
 

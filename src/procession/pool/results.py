@@ -33,7 +33,7 @@ def error_of(kind: int, payload: Any) -> BaseException:
 
 
 #: What a result has. (Said by each class: two bases with slots make no class.)
-_SLOTS = ("__weakref__", "_calls", "_engine", "_event", "_success", "_value")
+_SLOTS = ("__weakref__", "_calls", "_engine", "_event", "_reading", "_success", "_value")
 
 
 class _Result:
@@ -54,6 +54,7 @@ class _Result:
         self._success = None
         self._value = None
         self._event = threading.Condition(threading.Lock())
+        self._reading: Any = self._event  # held by who unpacks the value
 
     def ready(self) -> bool:
         """Whether it has ended, and its callback has run."""
@@ -91,7 +92,23 @@ class _Result:
             del self
 
     def _read(self) -> None:
-        """Unpack what has come, in the caller's thread."""
+        """Unpack what has come, in the caller's thread, once."""
+        if self._is_packed() and self.ready():
+            with self._reading:
+                if self._is_packed():
+                    self._success = self._unpack(self._success is not False)
+                    self._forget()
+
+    def _is_packed(self) -> bool:
+        raise NotImplementedError
+
+    def _unpack(self, success: bool) -> bool:
+        """Set the value; whether it is one, and no error."""
+        raise NotImplementedError
+
+    def _forget(self) -> None:
+        """It is unpacked, and its success is known."""
+        raise NotImplementedError
 
     def _tell(self, success: bool) -> None:
         """It has ended. Those who have a callback are told after it."""
@@ -103,17 +120,17 @@ class _Result:
             self._event.notify_all()
 
     def _call_back(self, success: bool) -> None:
-        calls, self._calls = self._calls, None
-        self._success = success
         try:
-            self._read()
-            call = (calls or (None, None))[0 if self._success else 1]
-            success, self._success = bool(self._success), None
+            with self._reading:
+                if self._is_packed():
+                    success = self._unpack(success)
+                    self._forget()
+            call = (self._calls or (None, None))[0 if success else 1]
             if call is not None:
                 call(self._value)
         finally:
-            with self._event:
-                self._success = success
+            with self._event:  # (only now it is ready)
+                self._calls, self._success = None, success
                 self._event.notify_all()
             self._engine.nudge()
 
@@ -143,21 +160,22 @@ class AsyncResult(_Result, Task):
         self.job = self.function = None
         self._tell(success)
 
-    def _read(self) -> None:
-        kind = self._kind
-        if kind is None:
-            return
-        with self._event:
-            if self._kind is None:
-                return
-            try:
-                value = self._value
-                if type(value) is _native.Message:
-                    value = value.load()
-                self._value = value if kind == Kind.VALUE else error_of(kind, value)
-            except BaseException as error:
-                self._value, self._success = error, False
-            self._kind = None
+    def _is_packed(self) -> bool:
+        return self._kind is not None
+
+    def _unpack(self, success: bool) -> bool:
+        kind, value = self._kind, self._value
+        try:
+            if type(value) is _native.Message:
+                value = value.load()
+            self._value = value if kind == Kind.VALUE else error_of(kind or 0, value)
+            return kind == Kind.VALUE
+        except BaseException as error:
+            self._value = error
+            return False
+
+    def _forget(self) -> None:
+        self._kind = None
 
 
 class MapResult(_Result):
@@ -167,18 +185,19 @@ class MapResult(_Result):
 
     def __init__(self, stream: Stream, engine: Engine, callback: Callback | None, error_callback: Callback | None) -> None:
         self._begin(engine, callback, error_callback)
+        self._reading = threading.Lock()  # (the stream's lock is held when it tells of its end, and wanted by who unpacks)
         self._stream: Stream | None = stream
         self._told = False
         stream.when_ended = self._ended
 
     def ready(self) -> bool:
-        if self._success is None and self._calls is None and self._stream is not None and self._stream.all_ended():
-            self._success = True
-        return self._success is not None
+        stream = self._stream
+        return self._success is not None or (self._calls is None and stream is not None and stream.all_ended())
 
     def wait(self, timeout: float | None = None) -> None:
-        if self._calls is None and self._stream is not None:
-            self._stream.wait_all(timeout)
+        stream = self._stream
+        if self._calls is None and stream is not None:
+            stream.wait_all(timeout)
         if not self.ready():
             super().wait(timeout)
 
@@ -188,11 +207,12 @@ class MapResult(_Result):
             self._told = True
             self._tell(True)
 
-    def _read(self) -> None:
+    def _is_packed(self) -> bool:
+        return self._stream is not None
+
+    def _unpack(self, success: bool) -> bool:
         stream = self._stream
-        if stream is None or not stream.all_ended():
-            return
-        self._stream = None
+        assert stream is not None
         found: list[Any] = []
         failure: BaseException | None = None
         for piece in stream.take_all():
@@ -206,7 +226,10 @@ class MapResult(_Result):
                 found += values
         stream.close()
         self._value = found if failure is None else failure
-        self._success = failure is None
+        return failure is None
+
+    def _forget(self) -> None:
+        self._stream = None
 
 
 class IMapIterator(Iterator[Any]):

@@ -21,6 +21,7 @@ from procession.pool import messages, verdicts
 from procession.pool.messages import Kind
 
 if TYPE_CHECKING:
+    from procession.pool.crew import Member
     from procession.pool.engine import Engine
     from procession.pool.task import Task
 
@@ -100,14 +101,22 @@ class Stopper:
         extra.step = step
         now = time.monotonic()
         if step == "exception":
-            _native.task_ask_stop(member.member, number)
-            member.process._popen.child.signal(messages.SOFT_SIGNAL)
+            self.ask(member, number, lambda: extra.step == "exception" and self._engine.held.get(number) is task)
             self.at(now + extra.options.grace, lambda: self._climb(task, number, "SIGTERM"))
         elif step == "SIGTERM":
             member.process.terminate()
             self.at(now + extra.options.grace, lambda: self._climb(task, number, "SIGKILL"))
         else:
             member.process.kill()
+
+    def ask(self, member: Member, what: int, go_on: Callable[[], bool], pause: float = 0.005) -> None:
+        """Ask a worker to stop a task, or to leave. Again and again, while it lives and `go_on()`: a signal that comes just
+        before a system call wakes nobody."""
+        if self._engine.crew.members.get(member.id) is not member or not go_on():
+            return
+        _native.task_ask_stop(member.member, what)
+        member.process._popen.child.signal(messages.SOFT_SIGNAL)
+        self.at(time.monotonic() + pause, lambda: self.ask(member, what, go_on, 2 * pause))
 
     def settle(self, task: Task, kind: int) -> bool:
         """An outcome of a task that has options, or is being stopped. True if nothing more is to be done about it."""

@@ -128,6 +128,7 @@ class Stream:
         self._under_way = 0
         self._done: dict[int, Piece] = {}
         self._line: deque[Piece] = deque()
+        self._error: BaseException | None = None  # the iterable's
         self.exhausted = False
         self.closed = False
         self.unbounded = False  # nobody will fetch before all is done
@@ -144,7 +145,7 @@ class Stream:
             return
         try:
             while not self.exhausted and (room := self._room()):
-                pieces = self._make(min(room, BATCH))
+                pieces = self._make(min(room, BATCH) if self._ahead is None else 1)  # (its next item may wait for this one)
                 if pieces:
                     self._engine.submit_many(pieces, open_already=True)
         except BaseException:  # the pool is closed; or a Ctrl-C, and there may be a piece that was made and not handed on
@@ -176,16 +177,22 @@ class Stream:
             self._under_way += len(pieces)
         made = [piece for piece in pieces if self._prepare(piece)]
         if not whole:
+            if self._error is not None:
+                self._last_words(self._error)
             self._exhaust()
         return made
 
     def _items(self, most: int) -> tuple[Any, bool]:
-        """Items, and whether there may be more."""
+        """Items, and whether there may be more; what the iterable raised behind them is kept."""
+        items: list[Any] = []
         try:
-            items = self._source(most)
+            found = self._source(most)
+            if type(found) is not islice:
+                return found, len(found) == most
+            items.extend(found)  # (keeps those that came before an error)
         except BaseException as error:
-            self._last_words(error)
-            return [], False
+            self._error = error
+            return items, False
         return items, len(items) == most
 
     def _piece(self, body: Any, count: int) -> Piece:
@@ -391,7 +398,7 @@ def _source(items: Iterable[Any], length: int | None) -> Callable[[int], Any]:
     if length is not None and (type(items) in (list, tuple, range) or type(items).__module__ == "numpy"):
         return _Slices(items).next
     iterator = iter(items)
-    return lambda size: list(islice(iterator, size))
+    return lambda size: islice(iterator, size)
 
 
 class _Slices:

@@ -2,8 +2,9 @@
 are processors for.
 
 Workers of a pool in the main program take a token before a task if one is free, and work without if not: their pool has as many
-workers as it was told. Workers of a pool that was made inside a task wait for one. All but one: worker 0 runs on the turn of
-the task that made the pool and waits for it; so each pool gets on, however many there are.
+workers as it was told. Workers of a pool that was made inside a task wait for one, for a while. All but one: worker 0 runs on
+the turn of the task that made the pool and waits for it. That the others do not wait for ever is what lets each pool get on:
+who has a task in hand may wait for what only that task's own pool can give back.
 """
 
 from __future__ import annotations
@@ -13,7 +14,10 @@ from typing import Any, Literal
 from procession.core.cpus import cpu_count
 from procession.sync.semaphores import Semaphore
 
-__all__ = ["Kind", "Tokens", "Turn", "adopt", "default_workers", "share", "tokens"]
+__all__ = ["PATIENCE", "Kind", "Tokens", "Turn", "adopt", "default_workers", "share", "tokens"]
+
+#: Seconds that a worker waits for a token when it has something to do; then it goes without.
+PATIENCE = 0.1
 
 #: "top": a worker of a pool in the main program; "nested": of a pool within a task; "heir": the first of those.
 Kind = Literal["top", "nested", "heir"]
@@ -79,11 +83,12 @@ def default_workers() -> int:
 class Turn:
     """A worker's turns: `begin` before each task, `end` after it.
 
-    `begin` blocks for a "nested" worker only. A turn that was not ended, because something was raised in between, goes on with
-    the next `begin`. Neither raises if there is no room for another who takes tokens: it works without. (0.3 µs together.)
+    `begin` blocks for a "nested" worker only, up to PATIENCE seconds. A turn that was not ended, because something was raised
+    in between, goes on with the next `begin`. Neither raises if there is no room for another who takes tokens: it works
+    without. (0.3 µs together.)
     """
 
-    __slots__ = ("_give", "_held", "_take", "begin", "end", "kind", "take")
+    __slots__ = ("_give", "_held", "_take", "begin", "end", "kind")
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
@@ -91,7 +96,6 @@ class Turn:
         if pool is None:
             self.begin = self.end = _nothing
             return
-        self.take = pool.take
         self._held = pool._held
         self._give = pool._give
         self._take = pool.acquire
@@ -108,7 +112,7 @@ class Turn:
     def _begin(self) -> None:
         try:
             if not self._held():
-                self._take()
+                self._take(True, PATIENCE)
         except OSError:
             pass
 

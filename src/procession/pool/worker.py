@@ -27,8 +27,6 @@ __all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main"]
 #: How often, in nanoseconds, a worker that is busy looks how much memory it has.
 LOOK = 20_000_000
 FOR_EVER = 2**62
-#: How long, in seconds, a worker waits for a token before it asks whether it is still wanted.
-TURN = 0.25
 
 
 class Settings(NamedTuple):
@@ -139,14 +137,12 @@ class _Worker:
                 self.look()
 
     def wait_for_turn(self) -> bool:
-        """In a pool within a task: wait for a task, then for a token to do it with, and take it only then, so that nobody
-        waits for one who waits for a token. False: it is to leave."""
+        """In a pool within a task: wait for a task, then for a token to do it with, and take it only then: meanwhile another
+        may. False: it is to leave."""
         _native.work_idle(True)
         while not self.tasks._watch_tasks(None):
             pass
-        while not self.turn.take(TURN):  # (an order to leave may come just before it falls asleep)
-            if not _native.work_idle(True):
-                return False
+        self.turn.begin()
         return _native.work_idle(False)
 
     def take_last(self, waits: bool) -> Any:
