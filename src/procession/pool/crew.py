@@ -1,6 +1,6 @@
 """The workers of a pool, as the pool sees them: started when there is work, watched, replaced, sent home.
 
-A worker's life:   starting --READY or its first outcome--> serving --LAST--> leaving --GOODBYE--> (its death)
+A worker's life:   starting --READY--> serving --LAST--> leaving --GOODBYE--> (its death)
                       any ---------------------------------------------------------------killed--> (its death)
 
 A death comes as a message in `results`, behind all that the worker ever said.

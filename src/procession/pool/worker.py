@@ -286,8 +286,10 @@ def main(tasks: Any, results: Any, table: Any, permits: Any, told: tuple[Any, ..
         obituary.enable(settings.blackbox)
     if settings.level is not None:
         relay.install(worker.relay, settings.level)
-    if functions is not None and functions.initializer is not None and not _initialize(worker, *functions.initializer):
+    initializer = functions.initializer if functions is not None else None
+    if initializer is not None and not _initialize(worker, *initializer):
         return
+    worker.say(Kind.READY)  # (it came so far: one that is killed later is no sign that workers cannot live here)
     try:
         worker.serve()
     finally:
@@ -307,7 +309,6 @@ def _initialize(worker: _Worker, function: Any, arguments: tuple[Any, ...]) -> b
             logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
         worker.say(Kind.BROKEN, _written(error))
         return False
-    worker.say(Kind.READY)
     return True
 
 
