@@ -216,6 +216,9 @@ class Crew:
 
     def _after_one_left(self) -> None:
         engine = self._engine
+        if self.ended and not self.members:  # (whatever streams wait for: nothing comes of it)
+            engine.no_worker_left()
+            return
         if not self.ended and (outstanding := engine.outstanding()):
             self.ensure(outstanding)
         elif not self.ended and not engine.closing and engine.settings.eager:
