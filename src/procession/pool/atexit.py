@@ -35,7 +35,13 @@ def _at_exit() -> None:
     failed = getattr(sys, "last_type", None) is not None
     for engine, patience in list(_pools.items()):
         engine.close(cancel=failed)
-        if not engine.join(_IMPATIENCE if failed else patience):
+        try:
+            joined = engine.join(_IMPATIENCE if failed else patience)
+        except BaseException:  # Ctrl-C: now nobody waits for any of them
+            for each in list(_pools):
+                _end(each, quiet=True)
+            raise
+        if not joined:
             _end(engine, quiet=failed)
 
 

@@ -1,6 +1,6 @@
 """The workers of a pool, as the pool sees them: started when there is work, watched, replaced, sent home.
 
-A worker's life:   starting --READY or its first outcome--> serving --LAST--> leaving --GOODBYE--> (its death)
+A worker's life:   starting --READY--> serving --LAST--> leaving --GOODBYE--> (its death)
                       any ---------------------------------------------------------------killed--> (its death)
 
 A death comes as a message in `results`, behind all that the worker ever said.
@@ -215,6 +215,9 @@ class Crew:
 
     def _after_one_left(self) -> None:
         engine = self._engine
+        if self.ended and not self.members:  # (whatever streams wait for: nothing comes of it)
+            engine.no_worker_left()
+            return
         if not self.ended and (outstanding := engine.outstanding()):
             self.ensure(outstanding)
         elif not self.ended and not engine.closing and engine.settings.eager:

@@ -9,6 +9,7 @@ called, bound methods and partials among them, has a state of its own and travel
 from __future__ import annotations
 
 import builtins
+import functools
 import marshal
 import os
 import threading
@@ -31,6 +32,7 @@ class Functions:
     def __init__(self) -> None:
         self.table: Any = SharedDict()
         self._known: weakref.WeakKeyDictionary[Any, _Known] = weakref.WeakKeyDictionary()
+        self._watched: dict[int, weakref.ref[Any]] = {}  # (goes with us; a finalizer would keep us for the function)
         self._lock = threading.RLock()
         self._next = 1
         self._pid = os.getpid()
@@ -60,16 +62,22 @@ class Functions:
         self.table[known.key] = _written(function)  # (what this raises is raised the next time, too)
         self._known[function] = known
         self._next += 1
-        weakref.finalize(function, self._drop, known.key).atexit = False
+        self._watched[known.key] = weakref.ref(function, functools.partial(_gone, weakref.ref(self), known.key))
         return known
 
     def _drop(self, key: int) -> None:
+        self._watched.pop(key, None)
         if self._pid != os.getpid():
             return  # a fork's copy has died; the table is the parent's, too
         try:
             del self.table[key]
         except Exception:  # (the family's memory may be gone)
             pass
+
+
+def _gone(functions: weakref.ref[Functions], key: int, _: Any) -> None:
+    if (here := functions()) is not None:
+        here._drop(key)
 
 
 class Loader:

@@ -38,7 +38,7 @@ class Kind(IntEnum):
     ERROR = 2  # (pickled exception or None, its text, remote traceback): the task raised it
     UNSENT = 3  # the same, and the repr of the result that could not be pickled
     STOPPED = 4  # the task has ended because it was asked to
-    READY = 16  # the initializer has run
+    READY = 16  # it is up; its initializer has run
     LAST = 17  # it ends after the task that it has in hand, or wants to be relieved: start its successor
     GOODBYE = 18  # it has left its loop; the object is what its exit function returned
     BROKEN = 19  # the initializer raised: as ERROR

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError
 from multiprocessing import TimeoutError
 from multiprocessing import pool as mp_pool
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,8 @@ Callback = Callable[[Any], object]
 def error_of(kind: int, payload: Any) -> BaseException:
     """The error that an outcome is, as `multiprocessing.pool` has it. Runs the user's code (unpickling)."""
     theirs: Any = mp_pool
+    if kind == Kind.STOPPED:
+        return CancelledError("the task stopped itself")
     if kind == Kind.UNSENT:
         error: BaseException = theirs.MaybeEncodingError(verdicts.loaded(payload[:3], theirs.RemoteTraceback), payload[3])
         return error

@@ -175,7 +175,9 @@ class _Worker:
             try:
                 self.results._end_task(number, kind | self.id << 8 | micro << 24, value)
                 return
-            except Exception as error:
+            except TaskStopped:
+                raise
+            except BaseException as error:  # (whatever its pickling raises, sys.exit as well)
                 kind, value = Kind.UNSENT, (*_written(error), _repr(value))
 
     def failed(self, number: int, aux: int, body: Any, error: BaseException, value: Any) -> None:
@@ -262,11 +264,20 @@ def _written(error: BaseException) -> tuple[bytes | None, str, str]:
     text = "".join(traceback.format_exception(error))
     try:
         pickle = codec.dumps(error.with_traceback(None), whole=True)[0]
-    except Exception as reason:
-        return None, f"{type(error).__qualname__}: {error} (it cannot be pickled: {reason})", text
+    except TaskStopped:
+        raise
+    except BaseException as reason:
+        return None, f"{_said(error)} (it cannot be pickled: {_said(reason)})", text
     finally:
         error.__traceback__ = None
-    return pickle, f"{type(error).__qualname__}: {error}", text
+    return pickle, _said(error), text
+
+
+def _said(error: BaseException) -> str:
+    try:
+        return f"{type(error).__qualname__}: {error}"
+    except Exception as reason:
+        return f"{type(error).__qualname__}, whose str raises {type(reason).__name__}"
 
 
 def _resident() -> int:
@@ -286,8 +297,10 @@ def main(tasks: Any, results: Any, table: Any, permits: Any, told: tuple[Any, ..
         obituary.enable(settings.blackbox)
     if settings.level is not None:
         relay.install(worker.relay, settings.level)
-    if functions is not None and functions.initializer is not None and not _initialize(worker, *functions.initializer):
+    initializer = functions.initializer if functions is not None else None
+    if initializer is not None and not _initialize(worker, *initializer):
         return
+    worker.say(Kind.READY)  # (it came so far: one that is killed later is no sign that workers cannot live here)
     try:
         worker.serve()
     finally:
@@ -307,7 +320,6 @@ def _initialize(worker: _Worker, function: Any, arguments: tuple[Any, ...]) -> b
             logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
         worker.say(Kind.BROKEN, _written(error))
         return False
-    worker.say(Kind.READY)
     return True
 
 

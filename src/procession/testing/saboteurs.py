@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 __all__ = [
     "Unpicklable",
     "UnpicklableInChild",
+    "WhenPickled",
+    "WhenUnpickled",
     "crash_hard",
+    "eat_memory",
     "exit_at_once",
+    "exit_python",
     "hold_the_gil",
     "ignore_sigterm",
     "kill_self",
@@ -27,6 +33,31 @@ def exit_at_once(code: int) -> NoReturn:
     os._exit(code)
 
 
+def exit_python(code: int) -> NoReturn:
+    """`sys.exit`: an exception that is no Exception."""
+    sys.exit(code)
+
+
+def eat_memory(room: int | None = None) -> NoReturn:
+    """Allocate until there is a MemoryError: `room` bytes further on, or where a limit that is there already says so (there
+    must be one then)."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    if room is not None:
+        resource.setrlimit(resource.RLIMIT_DATA, (_data() + room, hard))
+    eaten = []
+    try:
+        while True:
+            eaten.append(bytearray(1 << 22))
+    finally:
+        eaten.clear()
+        resource.setrlimit(resource.RLIMIT_DATA, (soft, hard))
+
+
+def _data() -> int:
+    with open("/proc/self/status") as file:
+        return next(int(line.split()[1]) * 1024 for line in file if line.startswith("VmData:"))
+
+
 def kill_self(number: int = signal.SIGKILL) -> None:
     """Die by a signal."""
     os.kill(os.getpid(), number)
@@ -36,7 +67,6 @@ def kill_self(number: int = signal.SIGKILL) -> None:
 def crash_hard() -> None:
     """A real segmentation fault, as a bug in an extension makes it."""
     import ctypes
-    import resource
 
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     ctypes.string_at(0)
@@ -140,3 +170,27 @@ class UnpicklableInChild:
 
 def _fail_to_load() -> NoReturn:
     raise ValueError("this object does not unpickle")
+
+
+class WhenPickled:
+    """Calls ``fault(*args)`` when it is pickled; what comes back is `fault`'s result."""
+
+    def __init__(self, fault: Callable[..., Any], *args: Any) -> None:
+        self.fault, self.args = fault, args
+
+    def __reduce__(self) -> Any:
+        return _itself, (self.fault(*self.args),)
+
+
+class WhenUnpickled:
+    """Pickles well; ``fault(*args)`` is called when it is unpickled, and its result is what comes back."""
+
+    def __init__(self, fault: Callable[..., Any], *args: Any) -> None:
+        self.fault, self.args = fault, args
+
+    def __reduce__(self) -> Any:
+        return self.fault, self.args
+
+
+def _itself(value: Any) -> Any:
+    return value
