@@ -206,6 +206,15 @@ def test_an_idle_worker_that_dies_is_missed_by_nobody(executors: Make, pools: An
     assert pool.map(abs, [-1]) == [1]
 
 
+def test_workers_that_have_worked_may_be_killed_for_ever(executors: Make) -> None:
+    """Only those that die before they did anything are counted against the pool."""
+    executor = executors(1)
+    for _ in range(8):
+        pid = executor.submit(os.getpid).result(LIMIT)
+        os.kill(pid, signal.SIGKILL)
+        eventually(lambda: pid not in executor._processes)  # noqa: B023
+
+
 # --- how many ---
 
 
