@@ -59,7 +59,8 @@ class Machine(RuleBasedStateMachine):
         finally:
             ended = self.pool._engine.join(LIMIT)
             engine = self.pool._engine
-            members = [(member.id, member.pid, member.leaving, member.in_hand()) for member in list(engine.crew.members.values())]
+            crew = list(engine.crew.members.values())
+            members = [(member.id, member.pid, member.leaving, member.in_hand()) for member in crew]
             left = engine.held, engine.backlog.count, engine.streams, members, engine.tasks.qsize(), engine.crew.size
             if not ended:
                 self.pool.kill_workers()
