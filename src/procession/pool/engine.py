@@ -440,7 +440,9 @@ def _forget() -> None:
     global _main
     _main = threading.get_ident()
     for engine in _engines:  # the parent's: nobody collects here
-        engine.lock = threading.RLock()
+        engine.lock = engine.functions._lock = threading.RLock()  # (another thread may have had the old one)
+        for stream in engine.streams:
+            stream._lock, stream._came = engine.lock, threading.Condition(engine.lock)
         engine.closing = True
         engine.over.set()
         engine.crew.members = {}
