@@ -209,3 +209,16 @@ def test_a_stopped_worker_holds_up_its_own_task_only(executor: ProcessPoolExecut
     who = identity(pid)
     assert who is not None
     assert is_running(who)
+
+
+def test_shutdown_when_all_that_waits_was_cancelled(executors: Make, doors: Any) -> None:
+    """The last outcome finds tasks that wait, and none of them is to be run."""
+    executor = executors(1)
+    running = executor.submit(doors.enter, 0)
+    doors.wait(0)
+    waiting = [executor.submit(abs, number) for number in range(100)]
+    assert all(future.cancel() for future in waiting)
+    executor.shutdown(wait=False)
+    doors.let(0)
+    assert running.result(LIMIT) is None
+    assert executor._engine.join(LIMIT)

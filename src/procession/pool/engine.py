@@ -298,9 +298,11 @@ class Engine:
         if self.backlog.count:
             self._window = max(self._least, min(WINDOW, 4 * ended))
             self._dispatch()
-        elif self.closing and self.is_done():
+        if self.backlog.count or self.held:
+            return
+        if self.closing and self.is_done():  # (what waited may have been cancelled, all of it)
             self.crew.dismiss()
-        elif self._idleness is not None and not self.held:
+        elif self._idleness is not None:
             self._idleness.begin()
 
     # --- the end ---
