@@ -346,7 +346,9 @@ class Stream:
 
     def wait_all(self, timeout: float | None) -> bool:
         """Wait until every item's outcome is there, without fetching any. False after `timeout` seconds."""
-        self.unbounded = True
+        with self._lock:
+            self.unbounded = True
+            self._came.notify_all()  # (a feeder may wait for somebody to fetch)
         try:
             self._wait(self.all_ended, timeout)
         except TimeoutError:
