@@ -54,6 +54,5 @@ with Pool(2) as pool:
     pool.map(square, range(1000), progress=lambda done, total: told.append((done, total)))
     pids = pool.map(lambda _: os.getpid(), range(100))
     print("without a word about chunks:", len(set(pids)) <= 2)
-    pool.close()
-    pool.join()
+# (the end of the block ends the pool, and the endless stream with it: close() and join() would wait for its end)
 print("the last that the progress function was told:", told[-1])
