@@ -1,4 +1,4 @@
-"""Pools within pools: together they keep as many processors busy as there are, and end with the task that made them."""
+"""Pools within pools: they share the processors, and end with the task that made them."""
 
 import os
 from pathlib import Path
