@@ -343,3 +343,97 @@ def test_manager(run: Run) -> None:
     lines = printed(run, "manager")
     assert lines[0] == "['Ada', 'Edsger', 'Grace'] [1, 2, 3]"
     assert re.fullmatch(r"the manager is gone: \w+Error", lines[1])
+
+
+def test_pool_map(run: Run) -> None:
+    assert printed(run, "pool_map") == [
+        "map: [0, 1, 4, 9, 16, 25, 36, 49]",
+        "starmap: [8, 9]",
+        "imap_unordered, as they come: [1, 2, 3] and the first one last: [0]",
+        "imap, in order: 0 1 (no 2, please) 3",
+        "of an endless source: [0, 1, 4, 9] - read too much: False",
+        "without a word about chunks: True",
+        "the last that the progress function was told: (1000, 1000)",
+    ]
+
+
+def test_pool_callbacks(run: Run) -> None:
+    assert printed(run, "pool_callbacks") == [
+        "apply waits, and returns: hot soup",
+        "apply_async returns at once; ready: False",
+        "not ready within 10 ms; we do something else",
+        "get waits: hot bread - ready: True - successful: True",
+        "the callback was told, in a thread of its own: [('hot bread', True)]",
+        "error_callback: ValueError('the stew has burnt') - successful: False",
+        "in spite of its callback: hot pie",
+        "reported: ['dropped the hot pie']",
+    ]
+
+
+def test_pool_timeout(run: Run) -> None:
+    lines = printed(run, "pool_timeout")
+    late = "was not done within 0.1 s and was stopped"
+    assert lines[1:4] == [
+        f"TaskTimeout, by exception: the task obedient {late}",
+        f"TaskTimeout, by SIGKILL: the task the stubborn one {late}, with its worker, by SIGKILL",
+        f"TaskTimeout, by exception: the task tidy {late}",
+    ]
+    assert lines[:1] + lines[4:] == [
+        "None",
+        "it has tidied up: True",
+        "a running task is cancelled: True True",
+        "the neighbours: [1, 2, 4, 8, 16]",
+        "and the pool goes on: 1024",
+    ]
+
+
+def test_pool_retry(run: Run) -> None:
+    assert printed(run, "pool_retry") == [
+        "not tried again: [0, 1, 4, 'SIGKILL in work', 16, 25]",
+        "tried again:     [0, 1, 4, 9, 16, 25]",
+        "attempts: 3",
+        "the worker (pid ...) ended with exit code 7 while it ran one that leaves, in the second attempt",
+        "exit code 7 after 2 attempts",
+        "in a stream: [0, 1, 4, None, 16, 25]",
+    ]
+
+
+def test_pool_state(run: Run) -> None:
+    assert printed(run, "pool_state") == [
+        "['answer 0', 'answer 1', 'answer 2', 'answer 3']",
+        "worker: [1, 2] tasks: 4",
+        "['worker 1 is connected', 'worker 2 is connected']",
+        "here is no worker: None",
+        "each does two tasks, then another comes: [2, 2, 2]",
+    ]
+
+
+def test_executor_async(run: Run) -> None:
+    assert printed(run, "executor_async") == [
+        "awaited: 1 - in another process: True",
+        "run_in_executor: 1024",
+        "gather: [1, 2, 4, 8, 16]",
+        "cancelled, and the task has stopped: True",
+        "wait_for gave up, and nothing goes on behind it",
+        "the pool is free: True",
+    ]
+
+
+def test_nested_pools(run: Run) -> None:
+    assert printed(run, "nested_pools") == [
+        "sums: [285, 328350, 332833500]",
+        "workers of each inner pool: {1}",
+        "threads of a worker: {'1'}",
+        "killed with its inner pool: SIGKILL",
+        "workers of the inner pool that are left: 0",
+    ]
+
+
+def test_pool_stdlib(run: Run) -> None:
+    result = run("pool_stdlib", "120")
+    assert result.returncode == 0, result.stderr
+    late, parsed, again, nodes = result.stdout.splitlines()
+    assert late == "endless.py: the task parse was not done within 3 s and was stopped"
+    assert (parsed, again) == ("120 of 120 files parsed; not parsed: {}", "1 file needed a second attempt")
+    assert re.match(r"[\d,]+ nodes; most often Load \([\d,]+\)", nodes)
+    assert "121/121" in result.stderr, "the bar has come to its end"

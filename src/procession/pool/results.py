@@ -260,7 +260,10 @@ class IMapIterator(Iterator[Any]):
                 return piece.payload
             values = piece.values()
             if isinstance(values, Failure):
-                raise values.error
+                try:
+                    raise values.error
+                finally:
+                    del self, piece, values  # (no circle with the traceback)
             values.reverse()
             self._values = values
         return self._values.pop()

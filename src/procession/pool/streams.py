@@ -235,7 +235,11 @@ class Stream:
         self._engine.nudge()  # (who waits for the end may be collecting)
 
     def _perhaps_all(self) -> None:
-        if self.when_ended is not None and self.exhausted and self._under_way == 0:
+        if not self.exhausted or self._under_way:
+            return
+        if self._progress is not None:
+            self._progress.finish()
+        if self.when_ended is not None:
             self.when_ended()
 
     def _feed_alone(self) -> None:
