@@ -182,10 +182,11 @@ static bool is_worth(struct queue_view *view, enum queue_part part) {
 
 static bool spin(struct queue_view *view, enum queue_part part) {
     struct spin turn;
-    bool won = false;
-    for (spin_begin(&turn); !won && spin_on(&turn);)
+    bool won = false, tasks = part == PART_ITEMS && (view->queue->flags & QUEUE_TASKS);
+    for ((tasks ? spin_begin_between : spin_begin)(&turn); !won && spin_on(&turn);)
         won = part == PART_ITEMS ? queue_readable(view) : is_worth(view, part);
-    if (won) spin_won(&turn);
+    if (tasks) spin_end_between(&turn, won);
+    else if (won) spin_won(&turn);
     else spin_lost(&turn);
     return won;
 }

@@ -63,3 +63,23 @@ void spin_lost(struct spin *turn) {
     usual -= usual / 8;
     spin_end(turn);
 }
+
+#define BETWEEN 100000 /* ns: two turns of the kernel's waking, each of which the other side pays too when nobody spins */
+#define HANDOVER 5000  /* ns: until who has just been told gives its lease back */
+#define MOST_LUCK 16
+
+static _Atomic int luck = MOST_LUCK;
+
+void spin_begin_between(struct spin *turn) {
+    bool hopeful = atomic_load_explicit(&luck, memory_order_relaxed) > 0 ||
+                   atomic_fetch_add_explicit(&turn_count, 1, memory_order_relaxed) % PROBE == 0;
+    int64_t until = clock_monotonic() + (hopeful ? HANDOVER : 0);
+    do spin_begin_for(turn, hopeful ? BETWEEN : SHORTEST);
+    while (turn->lease < 0 && turn->began < until);
+}
+
+void spin_end_between(struct spin *turn, bool won) {
+    int now = atomic_load_explicit(&luck, memory_order_relaxed), then = won ? now + 4 : now - 1;
+    if (turn->lease >= 0) atomic_store_explicit(&luck, then < 0 ? 0 : then > MOST_LUCK ? MOST_LUCK : then, memory_order_relaxed);
+    spin_end(turn);
+}

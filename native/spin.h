@@ -30,5 +30,9 @@ void spin_lost(struct spin *turn);
 /* The same for at most so many ns, by somebody who learns for himself what it is worth; it ends with spin_end. */
 void spin_begin_for(struct spin *turn, int64_t limit);
 void spin_end(struct spin *turn);
+/* The same between two tasks, or for a task's outcome: longer, because whoever puts one has to pay for waking a sleeper, and is slower for it,
+ * so that the next spinner would be too short again. */
+void spin_begin_between(struct spin *turn);
+void spin_end_between(struct spin *turn, bool won);
 
 #endif

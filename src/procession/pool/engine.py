@@ -268,30 +268,31 @@ class Engine:
                         self._handle()
 
     def _handle(self) -> None:
-        """What stands in the inbox. By who leads."""
-        if threading.get_ident() == _main:
-            with shielded():
-                self._handle_now()
-        else:
-            self._handle_now()
-
-    def _handle_now(self) -> None:
-        held, heard, inbox = self.held, self.crew.heard, self._inbox
+        """What stands in the inbox. By who leads. If a signal's handler raises in the middle, all of it is still there, and is
+        handled once more: to do so harms neither what was handled nor what was being handled."""
+        held, heard, inbox = self.held, self._heard, self._inbox
         with self.lock:
             for number, aux, payload in inbox:
                 kind = aux & 0xFF
                 if kind > Kind.STOPPED:
                     heard(kind, number, payload)
                     continue
-                task = held.pop(number, None)
+                task = held.get(number)
                 if task is None:
                     continue  # a second outcome: it was stopped in the moment in which it ended
-                if task.extra is not None and self.stopper.settle(task, kind):
-                    continue
-                task.end(kind, payload, (aux >> 24) / 1e6)
+                if task.extra is None or not self.stopper.settle(task, kind):
+                    task.end(kind, payload, (aux >> 24) / 1e6)
+                held.pop(number, None)
             ended = len(inbox)
             inbox.clear()
             self._after(ended)
+
+    def _heard(self, kind: int, number: int, payload: Any) -> None:
+        if threading.get_ident() == _main:  # (a worker is buried once)
+            with shielded():
+                self.crew.heard(kind, number, payload)
+        else:
+            self.crew.heard(kind, number, payload)
 
     def _after(self, ended: int = 1) -> None:
         """Some tasks have ended. With the lock."""

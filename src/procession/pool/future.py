@@ -21,9 +21,7 @@ _PENDING, _RUNNING = _base.PENDING, _base.RUNNING
 _CANCELLED, _NOTIFIED, _FINISHED = _base.CANCELLED, _base.CANCELLED_AND_NOTIFIED, _base.FINISHED
 _OPEN = (_PENDING, _RUNNING)
 
-#: Conditions are made when somebody needs one: most futures are never waited for by two threads at once.
 _making = threading.Lock()
-_MADE: dict[str, Callable[[], Any]] = {"_condition": threading.Condition, "_waiters": list, "_done_callbacks": list}
 
 
 
@@ -36,26 +34,46 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
     hangs holds up no other. Threads may share it. A copy of it in a forked child never ends.
     """
 
-    __slots__ = ("_condition", "_done_callbacks", "_engine", "_error", "_kind", "_state", "_value", "_waiters")
+    __slots__ = ("_done_callbacks", "_engine", "_error", "_kind", "_made", "_state", "_value", "_waiters")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._state = _PENDING
+        self._made: Any = None
         self._kind: Any = None
         self._value: Any = None
         self._error: BaseException | None = None
 
+    @property
+    def _condition(self) -> Any:  # type: ignore[override]
+        """Made when somebody needs it, with what belongs to it: most futures are never waited for by two threads at once."""
+        if self._made is None:
+            with _making:
+                if self._made is None:
+                    self._waiters: list[Any] = []
+                    self._done_callbacks: list[Callable[[Any], object]] = []
+                    self._made = threading.Condition()
+        return self._made
+
     def __getattr__(self, name: str) -> Any:
-        make = _MADE.get(name)
-        if make is None:
+        if name not in ("_waiters", "_done_callbacks"):
             raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
-        with _making:
-            try:
-                return object.__getattribute__(self, name)
-            except AttributeError:
-                made = make()
-                object.__setattr__(self, name, made)
-                return made
+        _ = self._condition
+        return object.__getattribute__(self, name)
+
+    # --- what it is now ---
+
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way. Does not block."""
+        return self._state not in _OPEN
+
+    def running(self) -> bool:
+        """Whether it was handed to the workers and has not ended. Does not block."""
+        return self._state == _RUNNING
+
+    def cancelled(self) -> bool:
+        """Whether it was cancelled. Does not block."""
+        return self._state == _NOTIFIED
 
     # --- waiting ---
 
@@ -164,12 +182,12 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         return False
 
     def end(self, kind: int, payload: Any, seconds: float) -> None:
-        self._value = payload
-        self._kind = kind
-        if kind == Kind.VALUE and type(payload) is not _native.Message:
-            self._kind = None
-        elif kind == Kind.STOPPED:
-            self._value, self._kind, self._error = None, None, CancelledError("the task stopped itself")
+        if self._state in _OPEN:  # (else it was cancelled, or is told once more)
+            if kind == Kind.STOPPED:
+                self._error = CancelledError("the task stopped itself")
+            else:
+                self._value = payload
+                self._kind = None if kind == Kind.VALUE and type(payload) is not _native.Message else kind
         self._finish()
 
     def fail(self, error: BaseException) -> None:
@@ -182,17 +200,15 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         self._finish()
 
     def _finish(self) -> None:
-        if self._state not in _OPEN:  # cancelled meanwhile
-            self._value = self._kind = self._error = None
-            return
-        self._tell(_FINISHED)
+        if self._state != _NOTIFIED:
+            self._tell(_FINISHED)
 
     def _tell(self, state: str) -> None:
         """It has ended so: tell who waits. Who has the condition sees the end and is told of it, or neither; so while there
         is none, none can be made."""
         self._drop()
         with _making:
-            condition = _slot_of(self)
+            condition = self._made
             if condition is None:
                 self._state = state
                 return
@@ -201,14 +217,9 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
             for waiter in self._waiters:
                 (waiter.add_cancelled if self._state == _NOTIFIED else self._add_to(waiter))(self)
             condition.notify_all()
-            calls = self._take_callbacks()
+            calls, self._done_callbacks = self._done_callbacks, []
         for call in calls:
             callers.call(_run_callback, call, self)
-
-    def _take_callbacks(self) -> Any:
-        calls = getattr(self, "_done_callbacks")  # noqa: B009  (mypy sees it nowhere)
-        object.__setattr__(self, "_done_callbacks", [])
-        return calls
 
     def _add_to(self, waiter: Any) -> Callable[[Any], None]:
         failed = self._error is not None or self._kind not in (None, Kind.VALUE)
@@ -218,14 +229,6 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
     def _drop(self) -> None:
         """What was only needed to run it."""
         self.job = self.function = None
-
-
-def _slot_of(future: Future) -> Any:
-    """Its condition, if it has one."""
-    try:
-        return object.__getattribute__(future, "_condition")
-    except AttributeError:
-        return None
 
 
 def _run_callback(call: Callable[[Any], object], future: Future) -> None:

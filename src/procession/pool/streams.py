@@ -125,7 +125,7 @@ class Stream:
         self._next = 0  # the order of the piece that is wanted next
         self._read = 0  # items read
         self._taken = 0  # items whose outcome was fetched
-        self._under_way = 0
+        self._gone = 0  # pieces that were fetched
         self._done: dict[int, Piece] = {}
         self._line: deque[Piece] = deque()
         self._error: BaseException | None = None  # the iterable's
@@ -158,7 +158,7 @@ class Stream:
         """For so many pieces more."""
         if self.closed:
             return 0
-        most = self._most - self._under_way
+        most = self._most - self.under_way()
         if self._ahead is not None and not self.unbounded:
             most = min(most, -(-(self._ahead - (self._read - self._taken)) // self._sizer.size))
         return max(most, 0)
@@ -173,8 +173,6 @@ class Stream:
                 items, whole = self._items(self._sizer.next(self._read))
                 if len(items):
                     pieces.append(self._piece(items, len(items)))
-        with self._lock:
-            self._under_way += len(pieces)
         made = [piece for piece in pieces if self._prepare(piece)]
         if not whole:
             if self._error is not None:
@@ -222,7 +220,6 @@ class Stream:
         """What the iterable raised comes where its item would have come."""
         piece = self._piece(None, 0)
         with self._lock:
-            self._under_way += 1
             piece.fail(error)
 
     def _exhaust(self) -> None:
@@ -235,7 +232,7 @@ class Stream:
         self._engine.nudge()  # (who waits for the end may be collecting)
 
     def _perhaps_all(self) -> None:
-        if not self.exhausted or self._under_way:
+        if not self.exhausted or self.under_way():
             return
         if self._progress is not None:
             self._progress.finish()
@@ -258,16 +255,16 @@ class Stream:
     # --- outcomes ---
 
     def ended(self, piece: Piece, seconds: float) -> None:
-        """A piece has ended. With the engine's lock."""
+        """A piece has ended. With the engine's lock. If a signal's handler raises in the middle, it is told so once more."""
         piece.job = piece.function = None
-        self._under_way -= 1
         if self._adaptive:
             self._sizer.learn(piece.count, seconds)
         if self.forgotten:
             self._taken += piece.count
+            self._gone += 1
         elif self._ordered:
             self._done[piece.order] = piece
-        else:
+        elif not self._line or self._line[-1] is not piece:
             self._line.append(piece)
         self._unvisited += 1
         if self._parked:
@@ -281,7 +278,7 @@ class Stream:
 
     def _hungry(self) -> bool:
         """Workers will soon have nothing of it to do, and there is more."""
-        if self.exhausted or self.closed or self._under_way > self._most // 2:
+        if self.exhausted or self.closed or self.under_way() > self._most // 2:
             return False
         return self._room() > 0 and not self._feeding.locked()
 
@@ -298,12 +295,13 @@ class Stream:
             self._wait(self._ready, timeout)
             piece = self._pop()
             if piece is None:
+                self.close()
                 return None
         self._unvisited = 0
         self._taken += piece.count
         if not self.exhausted:
             if self._feeder is None:
-                if self._under_way <= self._most // 2:
+                if self.under_way() <= self._most // 2:
                     self.feed()
             elif self._parked:
                 with self._lock:
@@ -311,11 +309,20 @@ class Stream:
         return piece
 
     def _pop(self) -> Piece | None:
-        if not self._ordered:
-            return self._line.popleft() if self._line else None
-        piece = self._done.pop(self._next, None)
-        if piece is not None:
-            self._next += 1
+        try:
+            if self._ordered:
+                piece = self._done.pop(self._next, None)
+                if piece is None:
+                    return None
+                self._next += 1
+            else:
+                if not self._line:
+                    return None
+                piece = self._line.popleft()
+            self._gone += 1  # (after it: in between there is one more under way, not one fewer)
+        except BaseException:  # a Ctrl-C, and perhaps a piece that nobody has any more
+            self.close()
+            raise
         return piece
 
     def _ready(self) -> bool:
@@ -346,7 +353,11 @@ class Stream:
 
     def all_ended(self) -> bool:
         """Whether every item's outcome is there."""
-        return self.closed or (self.exhausted and self._under_way == 0)
+        return self.closed or (self.exhausted and self.under_way() == 0)
+
+    def under_way(self) -> int:
+        """How many pieces were made and have not ended. (Not counted, but found: a count could be wrong after a Ctrl-C.)"""
+        return self._order - self._gone - len(self._done) - len(self._line)
 
     def wait_all(self, timeout: float | None) -> bool:
         """Wait until every item's outcome is there, without fetching any. False after `timeout` seconds."""
@@ -363,6 +374,7 @@ class Stream:
         """All pieces, in order; all must have ended."""
         pieces = [self._done[order] for order in range(self._next, self._order)]
         self._done.clear()
+        self._gone = self._order
         return pieces
 
     def forget(self) -> None:
@@ -375,6 +387,7 @@ class Stream:
             return
         with self._lock:
             self.forgotten = self.unbounded = True
+            self._gone += len(self._done) + len(self._line)
             self._done.clear()
             self._line.clear()
             self._came.notify_all()
