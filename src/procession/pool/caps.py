@@ -7,7 +7,8 @@ import re
 import sys
 from typing import Any
 
-from procession.core.cpus import cpu_count
+from procession.core import cpus
+from procession.core.recent import Recent
 
 __all__ = ["NAMES", "apply", "caps"]
 
@@ -21,6 +22,7 @@ _LIBRARIES = {
 }  # fmt: skip
 _LOADED = re.compile(rb"/[^/\n]*(?:blas|mkl_rt|libblis|lib[gi]?omp)[^/\n]*$", re.MULTILINE | re.IGNORECASE)
 
+cpu_count = Recent(cpus.cpu_count)
 _applied: dict[str, str] = {}  #: what `apply` set in this process
 _limits: Any = None  #: threadpoolctl's: in force as long as it lives
 

@@ -12,6 +12,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.core.recent import Recent
 from procession.pool import callers, caps, messages, obituary, relay, tokens, verdicts, worker
 from procession.pool.messages import Kind
 from procession.pool.settings import Settings
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from procession.pool.engine import Engine
 
 __all__ = ["Crew", "Member"]
+
+_oom_kills = Recent(obituary.oom_kills)
 
 #: After so many workers have died one after another before they did anything, the pool is given up.
 HOPELESS = 5
@@ -43,7 +46,7 @@ class Member:
         self.born = time.monotonic()
         self.serving = False  # has it done anything yet?
         self.leaving = False
-        self.oom_kills = obituary.oom_kills()
+        self.oom_kills = _oom_kills()
         self.pid: int | None = None
         self.member = _native.NOBODY
         self.exitcode: int | None = None

@@ -14,6 +14,7 @@ in which it took the task (native/README.md): so exactly that task is lost with 
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import os
 import threading
@@ -68,7 +69,7 @@ class Engine:
         self._window = self._least = 2 * settings.workers + 2
         self._lead = _native.Lead()
         self._inbox: list[tuple[int, int, Any]] = []  # of who leads
-        self._thread: threading.Thread | None = None
+        self._collecting = False  # there is a collector thread
         self._pid = os.getpid()
         self.crew = Crew(self, context)
         self.stopper = Stopper(self)
@@ -166,7 +167,7 @@ class Engine:
     def _see_to_workers(self) -> None:
         if not self.crew.full:
             self.crew.ensure(len(self.held) + self.backlog.count)
-        if self._thread is None:
+        if not self._collecting:
             self._begin_collecting()
 
     def _put(self, batch: list[tuple[int, int, Any]]) -> None:
@@ -247,10 +248,9 @@ class Engine:
             self._handle()
 
     def _begin_collecting(self) -> None:
-        if self._thread is not None:
-            return
-        self._thread = threading.Thread(target=_collect, args=(self,), name="procession-collector", daemon=True)
-        self._thread.start()
+        if not self._collecting:
+            self._collecting = True
+            _thread.start_new_thread(_collect, (self,))  # (threading would have us wait until it runs: a third of a start's time)
 
     def collect(self) -> None:
         """What is there, if nobody else is at it. In the collector thread."""

@@ -6,6 +6,7 @@ within one guard, in which an order to stop (messages.SOFT_SIGNAL) raises TaskSt
 
 from __future__ import annotations
 
+import faulthandler  # noqa: F401  (so that the zygote has it: obituary.enable)
 import os
 import signal
 import sys
