@@ -35,6 +35,10 @@ class Backlog:
             self._order = [self._lines[key] for key in sorted(self._lines, reverse=True)]
         return line
 
+    def is_ordered(self) -> bool:
+        """Whether some were asked for before others."""
+        return len(self._order) > 1
+
     def pop(self) -> Task:
         """The next. Raises IndexError if there is none."""
         for line in self._order:

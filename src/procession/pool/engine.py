@@ -14,24 +14,22 @@ in which it took the task (native/README.md): so exactly that task is lost with 
 
 from __future__ import annotations
 
-import _thread
 import itertools
 import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Iterable
-from queue import Empty
+from collections.abc import Callable
 from typing import Any
 
 from procession import _native
 from procession.core import forkhooks
 from procession.pool import callers, verdicts
 from procession.pool.backlog import Backlog
+from procession.pool.collector import Collector
 from procession.pool.crew import Crew, Member
 from procession.pool.functions import Functions
 from procession.pool.idleness import Idleness
-from procession.pool.messages import Kind
 from procession.pool.options import GRACE
 from procession.pool.settings import Settings
 from procession.pool.shield import shielded
@@ -39,10 +37,8 @@ from procession.pool.stopping import Stopper
 from procession.pool.task import Task
 from procession.share.queues import SimpleQueue
 
-__all__ = ["BATCH", "Engine"]
+__all__ = ["Engine"]
 
-#: So many outcomes are handled at a time.
-BATCH = 256
 #: So many tasks may be in the ring at once, at most: those beyond wait in the backlog, where they can be put in order and
 #: cancelled.
 WINDOW = 1024
@@ -67,9 +63,8 @@ class Engine:
         self.exit_results: list[Any] = []
         self._numbers = itertools.count(1)
         self._window = self._least = 2 * settings.workers + 2
-        self._lead = _native.Lead()
-        self._inbox: list[tuple[int, int, Any]] = []  # of who leads
-        self._collecting = False  # there is a collector thread
+        self.collector = Collector(self)
+        self.help, self.nudge = self.collector.help, self.collector.nudge
         self._pid = os.getpid()
         self.crew = Crew(self, context)
         self.stopper = Stopper(self)
@@ -98,14 +93,34 @@ class Engine:
                 self.held[number] = task  # (not before: after a Ctrl-C in between there is none that never ends)
             self._see_to_workers()
 
-    def submit_many(self, tasks: Iterable[Task], open_already: bool = False) -> None:
-        """The same for several. `open_already`: they are part of what was taken on before."""
+    def submit_pieces(self, pieces: list[Any]) -> None:
+        """Pieces of a stream, which was taken on before. If a signal's handler raises in between, some may not come: the stream
+        ends then."""
         with self.lock:
-            if (not open_already and self.closing) or self.broken is not None or self.crew.ended:
+            if self.broken is not None or self.crew.ended:
                 self.check_open()
-            for task in tasks:
-                self.backlog.push(task)
+            if self.backlog.count == 0 and pieces[0].extra is None and len(self.held) < self._window:
+                room = self._window - len(self.held)
+                self._hand_out_at_once(pieces[:room])
+                pieces = pieces[room:]
+            for piece in pieces:
+                self.backlog.push(piece)
             self._dispatch()
+
+    def _hand_out_at_once(self, pieces: list[Any]) -> None:
+        numbered: dict[int, Task] = {}
+        batch = []
+        for piece in pieces:
+            number = piece.number = next(self._numbers)
+            numbered[number] = piece
+            batch.append((number, piece.aux, piece.job))
+        try:
+            done = self.tasks._put_tasks(batch)
+        except MemoryError:
+            done = 0
+        self.held.update(numbered)  # (not before: see `submit`)
+        for message in batch[done:]:
+            self._put_one(message)
 
     def check_open(self) -> None:
         if self._pid != os.getpid():
@@ -130,18 +145,10 @@ class Engine:
             if self.closing and self.is_done():
                 self.crew.dismiss()
 
-    def nudge(self) -> None:
-        """Something that a thread waits for was done by another than who collects."""
-        if self._lead.held:
-            self.results._put_task(0, Kind.NUDGE, None)
-
     def _dispatch(self) -> None:
         """Hand to the workers what there is room for. With the lock."""
         if self.backlog.count and len(self.held) < self._window:
-            if threading.get_ident() == _main:
-                with shielded():
-                    self._hand_out()
-            else:
+            with shielded():
                 self._hand_out()
         self._see_to_workers()
 
@@ -167,8 +174,8 @@ class Engine:
     def _see_to_workers(self) -> None:
         if not self.crew.full:
             self.crew.ensure(len(self.held) + self.backlog.count)
-        if not self._collecting:
-            self._begin_collecting()
+        if not self.collector.runs:
+            self.collector.begin()
 
     def _put(self, batch: list[tuple[int, int, Any]]) -> None:
         try:
@@ -202,7 +209,7 @@ class Engine:
             return
         if self.tasks._withdraw(task.number):
             del self.held[task.number]
-            self._after()
+            self.have_ended()
         else:
             self.stopper.stop(task, "cancelled")
 
@@ -210,94 +217,13 @@ class Engine:
         """Start all workers. Raises what a start raises, and leaves none then."""
         with self.lock:
             self.crew.start_all()
-            self._begin_collecting()
+            self.collector.begin()
 
-    # --- collecting ---
-
-    def help(self, ready: Callable[[], bool], timeout: float | None, park: Callable[[float | None], object]) -> bool:
-        """Wait in place until `ready()`; False after `timeout` seconds. Collects outcomes meanwhile; if another thread does,
-        `park(seconds)` has to sleep until something has ended."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while not ready():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return False
-            with self._lead as mine:
-                if mine:
-                    try:
-                        self.results._attend(True)
-                        self._collect_until(ready, deadline)
-                    finally:
-                        if self._inbox:
-                            self._handle()
-                        self.results._attend(False)  # (what comes from now on is the collector thread's)
-            if not mine:
-                park(left)
-        return True
-
-    def _collect_until(self, ready: Callable[[], bool], deadline: float | None) -> None:
-        get, inbox = self.results._get_tasks, self._inbox
-        while not ready():
-            left = None if deadline is None else deadline - time.monotonic()
-            if left is not None and left <= 0:
-                return
-            try:
-                get(BATCH, left, inbox)
-            except Empty:
-                return
-            self._handle()
-
-    def _begin_collecting(self) -> None:
-        if not self._collecting:
-            self._collecting = True
-            _thread.start_new_thread(_collect, (self,))  # (threading would have us wait until it runs: a third of a start's time)
-
-    def collect(self) -> None:
-        """What is there, if nobody else is at it. In the collector thread."""
-        while True:
-            with self._lead as mine:
-                if not mine:
-                    time.sleep(0.0001)  # (somebody is about to leave it to us, or sees to it)
-                    return
-                try:
-                    self.results._get_tasks(BATCH, 0, self._inbox)
-                except Empty:
-                    return
-                finally:
-                    if self._inbox:
-                        self._handle()
-
-    def _handle(self) -> None:
-        """What stands in the inbox. By who leads. If a signal's handler raises in the middle, all of it is still there, and is
-        handled once more: to do so harms neither what was handled nor what was being handled."""
-        held, heard, inbox = self.held, self._heard, self._inbox
-        with self.lock:
-            for number, aux, payload in inbox:
-                kind = aux & 0xFF
-                if kind > Kind.STOPPED:
-                    heard(kind, number, payload)
-                    continue
-                task = held.get(number)
-                if task is None:
-                    continue  # a second outcome: it was stopped in the moment in which it ended
-                if task.extra is None or not self.stopper.settle(task, kind):
-                    task.end(kind, payload, (aux >> 24) / 1e6)
-                held.pop(number, None)
-            ended = len(inbox)
-            inbox.clear()
-            self._after(ended)
-
-    def _heard(self, kind: int, number: int, payload: Any) -> None:
-        if threading.get_ident() == _main:  # (a worker is buried once)
-            with shielded():
-                self.crew.heard(kind, number, payload)
-        else:
-            self.crew.heard(kind, number, payload)
-
-    def _after(self, ended: int = 1) -> None:
+    def have_ended(self, ended: int = 1) -> None:
         """Some tasks have ended. With the lock."""
         if self.backlog.count:
-            self._window = max(self._least, min(WINDOW, 4 * ended))
+            ordered = self.backlog.is_ordered()  # (what was handed out is overtaken by nobody)
+            self._window = self._least if ordered else max(self._least, min(WINDOW, 4 * ended))
             self._dispatch()
         if self.backlog.count or self.held:
             return
@@ -405,43 +331,22 @@ def _ring() -> Any:
     return ring
 
 
-def _collect(engine: Engine) -> None:
-    """The collector thread: it sleeps while somebody else collects, or nothing comes."""
-    results, stopper = engine.results, engine.stopper
-    while not engine.over.is_set():
-        try:
-            if results._watch_tasks(stopper.left()):
-                engine.collect()
-            stopper.tick()
-        except Exception:
-            if engine.over.is_set():
-                break
-            threading.excepthook(threading.ExceptHookArgs((*_exc_info(), threading.current_thread())))
-            time.sleep(0.01)
-    engine.crew.reap()  # (nobody may be there to join it)
-
-
-def _exc_info() -> Any:
-    import sys
-
-    return sys.exc_info()
-
-
-_main = threading.main_thread().ident
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()
 
 
-def _help_nobody(ready: Callable[[], bool], timeout: float | None, park: object) -> bool:
+def _help_nobody(ready: Callable[[], bool], timeout: float | None, park: Callable[[float | None], object]) -> bool:
     """`Engine.help` in a forked child: what comes is the parent's."""
     if ready():
         return True
     raise RuntimeError(f"this pool belongs to another process, which made it; this is {os.getpid()}: make one here")
 
 
+def _nudge_nobody() -> None:
+    """`Engine.nudge` in a forked child."""
+
+
 @forkhooks.after_in_child
 def _forget() -> None:
-    global _main
-    _main = threading.get_ident()
     for engine in _engines:  # the parent's: nobody collects here
         engine.lock = engine.functions._lock = threading.RLock()  # (another thread may have had the old one)
         for stream in engine.streams:
@@ -449,6 +354,5 @@ def _forget() -> None:
         engine.closing = True
         engine.over.set()
         engine.crew.members = {}
-        engine._lead = _native.Lead()
-        setattr(engine, "help", _help_nobody)  # noqa: B010
+        engine.help, engine.nudge = _help_nobody, _nudge_nobody
     _engines.clear()

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from procession.pool import progress as bars
 from procession.pool import verdicts
 from procession.pool.options import Options
-from procession.pool.streams import AHEAD, Failure, Stream
+from procession.pool.piece import Failure
+from procession.pool.streams import AHEAD, Stream
 
 if TYPE_CHECKING:
     from procession.pool.engine import Engine
@@ -21,6 +22,9 @@ def results(stream: Stream, deadline: float | None = None) -> Iterator[Any]:
     """The results one by one; raises the first failure. Closes the stream."""
     try:
         while (piece := stream.next_piece(None if deadline is None else deadline - time.monotonic())) is not None:
+            if piece.plain():
+                yield piece.payload
+                continue
             values = piece.values()
             del piece
             if isinstance(values, Failure):

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from enum import IntEnum
 
-__all__ = ["LIMITED", "RETIRE", "SOFT_SIGNAL", "STOP", "Kind", "Shape", "outcome", "work"]
+__all__ = ["LIMITED", "RETIRE", "SOFT_SIGNAL", "STOP", "UNWANTED", "Kind", "Shape", "outcome", "work"]
 
 #: In place of a task's number: the worker that takes it ends.
 STOP = 0
@@ -61,3 +61,5 @@ def outcome(kind: Kind, worker: int, microseconds: int = 0) -> int:
 #: anything; what is asked stands in the worker's record: a signal that comes late asks for nothing.)
 SOFT_SIGNAL = signal.SIGRTMIN + 11
 RETIRE = 2**63
+#: With a task's number: it is not too late, but nobody wants it any more.
+UNWANTED = 2**62

@@ -23,11 +23,12 @@ class Options:
         How often it is run anew if the worker that had it died. What it raises itself is its result, and no reason to run it
         again.
     priority
-        Of the tasks that wait, those with the highest number go first; the default is 0.
+        Of the tasks that wait, those with the highest number go first; the default is 0. What was handed to the workers already
+        (two for each, as a rule) is not overtaken.
     memory_limit
         Bytes that it may take beyond what its worker has: more raises MemoryError in it (RLIMIT_DATA, getrlimit(2)).
     name
-        For people: in error messages and in `procession ps`.
+        For people: in error messages.
     grace
         Seconds that each step of stopping it has.
     """

@@ -147,6 +147,8 @@ class Pool:
         self._check_running()
         if not hasattr(iterable, "__len__"):
             iterable = list(iterable)
+        if chunksize is None and self._options is not PLAIN:
+            chunksize = 1  # (they hold for each item, not for as many as we should gather)
         size = None if chunksize is None else max(chunksize, 1)
         sized: Any = iterable
         stream = self._stream(func, iterable, star, size, True, len(sized), None, progress)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import builtins
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from multiprocessing import TimeoutError
@@ -13,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from procession import _native
 from procession.pool import callers, verdicts
 from procession.pool.messages import Kind
-from procession.pool.streams import Failure, Stream
+from procession.pool.piece import Failure
+from procession.pool.streams import Stream
 from procession.pool.task import Task
 
 if TYPE_CHECKING:
@@ -241,7 +243,7 @@ class IMapIterator(Iterator[Any]):
 
     def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._values: list[Any] = []
+        self._values: deque[Any] = deque()
 
     def __iter__(self) -> Iterator[Any]:
         return self
@@ -249,7 +251,10 @@ class IMapIterator(Iterator[Any]):
     def next(self, timeout: float | None = None) -> Any:
         """The next result; raises `multiprocessing.TimeoutError` if it has not come in `timeout` seconds, StopIteration at
         the end."""
-        while not self._values:
+        values = self._values
+        if not values:
+            self._stream.take_plain(values)
+        while not values:
             try:
                 piece = self._stream.next_piece(timeout)
             except builtins.TimeoutError:
@@ -258,15 +263,14 @@ class IMapIterator(Iterator[Any]):
                 raise StopIteration
             if piece.plain():
                 return piece.payload
-            values = piece.values()
-            if isinstance(values, Failure):
+            found = piece.values()
+            if isinstance(found, Failure):
                 try:
-                    raise values.error
+                    raise found.error
                 finally:
-                    del self, piece, values  # (no circle with the traceback)
-            values.reverse()
-            self._values = values
-        return self._values.pop()
+                    del self, piece, found  # (no circle with the traceback)
+            values.extend(found)
+        return values.popleft()
 
     __next__ = next
 

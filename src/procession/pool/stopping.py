@@ -101,7 +101,8 @@ class Stopper:
         extra.step = step
         now = time.monotonic()
         if step == "exception":
-            self.ask(member, number, lambda: extra.step == "exception" and self._engine.held.get(number) is task)
+            what = number | (messages.UNWANTED if extra.stopping == "cancelled" else 0)
+            self.ask(member, what, lambda: extra.step == "exception" and self._engine.held.get(number) is task)
             self.at(now + extra.options.grace, lambda: self._climb(task, number, "SIGTERM"))
         elif step == "SIGTERM":
             member.process.terminate()

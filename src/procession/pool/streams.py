@@ -14,21 +14,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import CancelledError
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.pool.messages import Kind, Shape
+from procession.pool.messages import Shape
 from procession.pool.meter import Meter
 from procession.pool.options import Options
+from procession.pool.piece import Piece
 from procession.pool.sizing import Sizer
-from procession.pool.task import Task
+from procession.pool.sources import nothing, source_of
 
 if TYPE_CHECKING:
     from procession.pool.engine import Engine
 
-__all__ = ["Failure", "Piece", "Stream"]
+__all__ = ["AHEAD", "Stream"]
 
 #: Of an iterable without a length so many items for each worker are read ahead of who fetches the results.
 AHEAD = 16
@@ -37,58 +37,6 @@ UNDER_WAY = 256
 AT_ONCE = 4
 #: So many are made at a time.
 BATCH = 64
-
-
-class Failure:
-    """An outcome that is an error."""
-
-    __slots__ = ("error",)
-
-    def __init__(self, error: BaseException) -> None:
-        self.error = error
-
-
-class Piece(Task):
-    """Some items, from `index` on, as one task."""
-
-    __slots__ = ("count", "index", "kind", "order", "payload", "stream")
-
-    stream: Stream
-    order: int
-    index: int
-    count: int
-    kind: int
-    payload: Any
-
-    def end(self, kind: int, payload: Any, seconds: float) -> None:
-        self.kind, self.payload = kind, payload
-        self.stream.ended(self, seconds)
-
-    def fail(self, error: BaseException) -> None:
-        self.kind, self.payload = 0, error
-        self.stream.ended(self, 0.0)
-
-    def begin(self) -> bool:
-        return not self.stream.closed
-
-    def plain(self) -> bool:
-        """Whether `payload` is the one item's result."""
-        return self.kind == Kind.VALUE and type(self.payload) is not _native.Message and not self.stream.batched
-
-    def values(self) -> list[Any] | Failure:
-        """The results of its items. In the thread of who wants them: this unpickles."""
-        kind, payload = self.kind, self.payload
-        self.payload = None
-        try:
-            if type(payload) is _native.Message:
-                payload = payload.load()
-            if kind == Kind.VALUE:
-                return payload if self.stream.batched else [payload]
-            if kind == Kind.STOPPED:
-                return Failure(CancelledError("the task stopped itself"))
-            return Failure(self.stream.error_of(kind, payload) if kind else payload)
-        except BaseException as error:
-            return Failure(error)
 
 
 class Stream:
@@ -109,7 +57,7 @@ class Stream:
         self._shape = many if self.batched else Shape.STAR if star else Shape.ONE
         self._sizer = Sizer(size, length, engine.settings.workers)
         self._adaptive = size is None
-        self._source = _source(items, length if self.batched else None)
+        self._source = source_of(items, length if self.batched else None)
         self._most = engine.settings.workers * (AT_ONCE if self._adaptive else UNDER_WAY)
         self._ahead = ahead
         self._progress = None if progress is None else Meter(progress)
@@ -147,7 +95,7 @@ class Stream:
             while not self.exhausted and (room := self._room()):
                 pieces = self._make(min(room, BATCH) if self._ahead is None else 1)  # (its next item may wait for this one)
                 if pieces:
-                    self._engine.submit_many(pieces, open_already=True)
+                    self._engine.submit_pieces(pieces)
         except BaseException:  # the pool is closed; or a Ctrl-C, and there may be a piece that was made and not handed on
             self.close()
             raise
@@ -225,7 +173,7 @@ class Stream:
     def _exhaust(self) -> None:
         with self._lock:
             self.exhausted = True
-            self._source = _nothing
+            self._source = nothing
             self._came.notify_all()
             self._engine.stream_read(self)
             self._perhaps_all()
@@ -297,16 +245,48 @@ class Stream:
             if piece is None:
                 self.close()
                 return None
-        self._unvisited = 0
         self._taken += piece.count
-        if not self.exhausted:
-            if self._feeder is None:
-                if self.under_way() <= self._most // 2:
-                    self.feed()
-            elif self._parked:
-                with self._lock:
-                    self._came.notify_all()
+        self._visited()
         return piece
+
+    def take_plain(self, into: deque[Any]) -> None:
+        """What is there, if it is single results that need not be unpickled, in its order: put into a deque. Perhaps nothing.
+        (Of a stream that may not be read ahead only what is asked for is taken: `next_piece`.)"""
+        if self.batched or self._ahead is not None:
+            return
+        try:
+            gone = self._gone
+            while (piece := self._first()) is not None and piece.plain() and len(into) < BATCH:
+                into.append(piece.payload)
+                if self._ordered:
+                    del self._done[self._next]
+                    self._next += 1
+                else:
+                    self._line.popleft()
+                gone += 1
+            self._taken += gone - self._gone
+            self._gone = gone
+        except BaseException:  # a Ctrl-C: see `_pop`
+            self.close()
+            raise
+        self._visited()
+
+    def _first(self) -> Piece | None:
+        if self._ordered:
+            return self._done.get(self._next)
+        return self._line[0] if self._line else None
+
+    def _visited(self) -> None:
+        """Somebody fetches: there may be room, and somebody to feed."""
+        self._unvisited = 0
+        if self.exhausted:
+            return
+        if self._feeder is None:
+            if self.under_way() <= self._most // 2:
+                self.feed()
+        elif self._parked:
+            with self._lock:
+                self._came.notify_all()
 
     def _pop(self) -> Piece | None:
         try:
@@ -400,32 +380,9 @@ class Stream:
             if self.closed:
                 return
             self.closed = True
-            self._source = _nothing
+            self._source = nothing
             self._came.notify_all()
             self._engine.stream_read(self)
         self._engine.nudge()
         if self._progress is not None:
             self._progress.finish()
-
-
-def _nothing(size: int) -> list[Any]:
-    return []
-
-
-def _source(items: Iterable[Any], length: int | None) -> Callable[[int], Any]:
-    """A function that gives the next so many items, and nothing at the end. Slices of what can be sliced."""
-    if length is not None and (type(items) in (list, tuple, range) or type(items).__module__ == "numpy"):
-        return _Slices(items).next
-    iterator = iter(items)
-    return lambda size: islice(iterator, size)
-
-
-class _Slices:
-    def __init__(self, items: Any) -> None:
-        self._items = items
-        self._at = 0
-
-    def next(self, size: int) -> Any:
-        piece = self._items[self._at : self._at + size]
-        self._at += size
-        return piece

@@ -103,9 +103,9 @@ class _Worker:
             _native.work_leave()
             if idle:
                 raise _Retire
-        elif what and what == guarded:
+        elif what and what & ~messages.UNWANTED == guarded:
             _native.work_guard(0)
-            raise TaskStopped("stopped")
+            raise TaskStopped("cancelled" if what & messages.UNWANTED else "timeout")
 
     # --- tasks ---
 
