@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import procession
-from procession.pool import callers
+from procession.core import callers
 from procession.pool.executor import ProcessPoolExecutor
 from procession.pool.pool import Pool
 from procession.testing import watch

@@ -1,14 +1,16 @@
 """Pools of processes: `ProcessPoolExecutor` and `Pool`, two faces of one engine. Stands for `multiprocessing.pool`, too.
 
-    executor.py, pool.py      the faces: what users call          future.py, results.py, streams.py   what they get back
-    engine.py                 where tasks and workers meet
-    backlog.py                tasks that wait                     stopping.py   time limits, and how a task is stopped
-    crew.py                   the workers, seen from the pool     worker.py     the worker, from within
-    functions.py              functions, sent once                messages.py   what travels
+    executor.py, pool.py      the faces: what users call
+    future.py, results.py     what they get back; mapping.py: an executor's map
+    streams.py                the items of an iterable as tasks; piece.py, sources.py, sizing.py: of what, from where, how many
+    engine.py                 where tasks and workers meet; backlog.py: tasks that wait; task.py: one of them
+    collector.py              who reads what the workers say; shield.py: and is not interrupted in the middle
+    crew.py                   the workers, seen from the pool; worker.py: the worker, from within; messages.py: what travels
+    stopping.py, idleness.py  what time brings: time limits, how a task is stopped, workers that are not needed
+    functions.py              functions, sent once
 
-The rest are small things on their own: options, settings, sizing (of batches), verdicts (how tasks fail), obituary (why a
-worker died), callers (threads for users' callbacks), relay (logging), caps and tokens (processors), progress, limits
-(memory), atexit, reusable.
+The rest are small things on their own: options, settings, contexts, verdicts (how tasks fail), failures, obituary (why a worker
+died), relay (logging), caps and tokens (processors), limits (memory), progress and meter, atexit, reusable.
 """
 
 from __future__ import annotations

@@ -80,8 +80,11 @@ class Collector:
     def begin(self) -> None:
         """Have the thread run. (The module `threading` would have us wait until it does: a third of a start's time.)"""
         if not self.runs:
+            try:
+                _thread.start_new_thread(self._serve, ())
+            except RuntimeError:  # none is to be had now: it is tried with the next task, and meanwhile who waits collects
+                return
             self.runs = True
-            _thread.start_new_thread(self._serve, ())
 
     def _serve(self) -> None:
         engine, stopper = self._engine, self._engine.stopper

@@ -12,10 +12,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.core import callers
 from procession.core.recent import Recent
-from procession.pool import callers, caps, messages, obituary, relay, tokens, verdicts, worker
+from procession.pool import caps, messages, obituary, relay, tokens, verdicts, worker
 from procession.pool.messages import Kind
 from procession.pool.settings import Settings
+from procession.process import callbacks
 from procession.process.nursery import nursery
 from procession.process.process import Process
 
@@ -85,6 +87,7 @@ class Crew:
         self._next = 0
         self._failures = 0
         self.ended = False
+        self._forks = getattr(context, "_name", "") == "fork"  # then all at once, while there are few threads
         self.full = False  # there are as many as there may be
         settings = engine.settings
         self._functions = None
@@ -107,7 +110,7 @@ class Crew:
         """Start workers until there is one for each task, or as many as there may be."""
         if self.ended:
             return
-        least = self.size if self._engine.settings.eager else 0
+        least = self.size if self._engine.settings.eager or (self._forks and wanted) else 0
         self.full = self.staying() >= self.size
         while self.staying() < min(max(wanted, least), self.size):
             try:
@@ -160,8 +163,17 @@ class Crew:
             raise
         self.processes[member.pid] = process
         if isinstance(process, Process):
-            process.add_done_callback(_Death(engine, number))
+            self._watch(member)
         return member
+
+    def _watch(self, member: Member) -> None:
+        try:
+            callbacks.add(member.process, _Death(self._engine, member.id), quick=True)
+        except RuntimeError:  # no thread is to be had: nobody would know of its death
+            member.process.kill()
+            member.process.join()
+            del self.members[member.id], self.processes[member.pid]
+            raise
 
     # --- what they say ---
 

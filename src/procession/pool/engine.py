@@ -23,8 +23,8 @@ from collections.abc import Callable
 from typing import Any
 
 from procession import _native
-from procession.core import forkhooks
-from procession.pool import callers, verdicts
+from procession.core import callers, forkhooks
+from procession.pool import verdicts
 from procession.pool.backlog import Backlog
 from procession.pool.collector import Collector
 from procession.pool.crew import Crew, Member

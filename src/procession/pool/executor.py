@@ -131,6 +131,13 @@ class ProcessPoolExecutor(Executor):
     # --- workers ---
 
     @property
+    def _executor_manager_thread(self) -> Any:
+        """(For people who wait for the threads of the standard library's: what is joined here is the pool's end.)"""
+        return _Joinable(self._engine)
+
+    _call_queue = _executor_manager_thread
+
+    @property
     def _processes(self) -> dict[Any, Any]:
         return self._engine.crew.processes
 
@@ -178,6 +185,16 @@ class ProcessPoolExecutor(Executor):
         if exc_type is not None and not issubclass(exc_type, Exception):
             self._engine.end("kill", None)
         self.shutdown(wait=True)
+
+
+class _Joinable:
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def join(self, timeout: float | None = None) -> None:
+        self._engine.join(timeout)
+
+    join_thread = join
 
 
 def _check_tasks_per_child(number: Any, context: Any) -> None:

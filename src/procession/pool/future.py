@@ -8,7 +8,8 @@ from concurrent.futures import CancelledError, _base
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.pool import callers, verdicts
+from procession.core import callers
+from procession.pool import verdicts
 from procession.pool.messages import Kind
 from procession.pool.task import Task
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import Any
 
-from procession.pool import callers
+from procession.core import callers
 
 __all__ = ["Meter"]
 

@@ -12,7 +12,8 @@ from multiprocessing import pool as mp_pool
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.pool import callers, verdicts
+from procession.core import callers
+from procession.pool import verdicts
 from procession.pool.messages import Kind
 from procession.pool.piece import Failure
 from procession.pool.streams import Stream

@@ -1,4 +1,4 @@
-"""Callbacks on the end of processes: one thread for all of them, which exists only while one is pending.
+"""Callbacks on the end of processes: one thread watches for all of them, and exists only while one is pending.
 
 It sleeps in poll() on the pidfds. Around a fork it ends and comes back, like the reaper.
 """
@@ -13,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from procession.core import forkhooks
+from procession.core import callers, forkhooks
 
 __all__ = ["add"]
 
@@ -32,8 +32,13 @@ class _Caller:
     def add(self, process: Any, function: Callback) -> None:
         fd = process.sentinel
         with self._lock:
-            self._pending.setdefault(fd, (process, []))[1].append(function)
-            self._ensure_thread()
+            functions = self._pending.setdefault(fd, (process, []))[1]
+            functions.append(function)
+            try:
+                self._ensure_thread()
+            except RuntimeError:
+                functions.remove(function)
+                raise
             self._ring()
 
     def _ensure_thread(self) -> None:
@@ -41,8 +46,9 @@ class _Caller:
             self._bell = os.pipe()
         if self._thread is None and not self._pauses:
             self._stop = False
-            self._thread = threading.Thread(target=self._serve, name="procession-callbacks", daemon=True)
-            self._thread.start()
+            thread = threading.Thread(target=self._serve, name="procession-callbacks", daemon=True)
+            thread.start()  # (it may be refused)
+            self._thread = thread
 
     def _ring(self) -> None:
         if self._bell is not None:
@@ -69,11 +75,10 @@ class _Caller:
         if (popen := process._popen) is not None:
             popen.wait()  # it has ended; the reaper may be about to note how
         for function in functions:
-            try:
+            if isinstance(function, _Quick):
                 function(process)
-            except Exception:
-                sys.stderr.write(f"exception in a done callback of {process.name!r}:\n")
-                traceback.print_exc()
+            else:  # (a user's, which may take its time, or hang)
+                callers.call(_call_back, function, process)
 
     # --- forks ---
 
@@ -121,6 +126,25 @@ forkhooks.around(_caller.pause, _caller.resume, _caller.restart)
 forkhooks.after_in_child(_caller.forget)
 
 
-def add(process: Any, function: Callback) -> None:
-    """Call ``function(process)`` in our thread once `process` has ended."""
-    _caller.add(process, function)
+class _Quick:
+    """One of ours."""
+
+    def __init__(self, call: Callback) -> None:
+        self._call = call
+
+    def __call__(self, process: Any) -> object:
+        return self._call(process)
+
+
+def _call_back(function: Callback, process: Any) -> None:
+    try:
+        function(process)
+    except Exception:
+        sys.stderr.write(f"exception in a done callback of {process.name!r}:\n")
+        traceback.print_exc()
+
+
+def add(process: Any, function: Callback, *, quick: bool = False) -> None:
+    """Call ``function(process)`` once `process` has ended, in a thread of ours: that of users' callbacks, or `quick`, in the
+    one that watches, which must not be kept. Raises RuntimeError when no thread can be had; it is not called then."""
+    _caller.add(process, _Quick(function) if quick else function)

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from procession.pool import callers
-from procession.pool.callers import call, drain
+from procession.core import callers
+from procession.core.callers import call, drain
 from procession.testing.watch import eventually
 
 LIMIT = 30.0
@@ -256,7 +256,7 @@ def test_a_fork_within_a_call() -> None:
 def test_the_end_of_a_program_waits_for_nobody(program: Any) -> None:
     done = program.run_script("""
         import threading
-        from procession.pool.callers import call, drain
+        from procession.core.callers import call, drain
         call(print, "hello", flush_now := "")
         drain()
         call(threading.Event().wait)
