@@ -1,6 +1,6 @@
 """Pools of processes: `ProcessPoolExecutor` and `Pool`, two faces of one engine. Stands for `multiprocessing.pool`, too.
 
-    executor.py, pool.py      the faces: what users call
+    executor.py, pool.py      the faces: what users call; face.py: what they share
     future.py, results.py     what they get back; mapping.py: an executor's map
     streams.py                the items of an iterable as tasks; piece.py, sources.py, sizing.py: of what, from where, how many
     engine.py                 where tasks and workers meet; backlog.py: tasks that wait; task.py: one of them

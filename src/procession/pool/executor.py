@@ -10,15 +10,15 @@ from typing import Any
 from procession.pool import atexit, tokens
 from procession.pool.contexts import context_of
 from procession.pool.engine import Engine
+from procession.pool.face import Face
 from procession.pool.future import Future
 from procession.pool.messages import Shape
-from procession.pool.options import PLAIN
 from procession.pool.settings import Settings
 
 __all__ = ["ProcessPoolExecutor"]
 
 
-class ProcessPoolExecutor(Executor):
+class ProcessPoolExecutor(Face, Executor):
     """A pool of worker processes, as `concurrent.futures.ProcessPoolExecutor`, in which every task ends.
 
     A worker that dies fails the task that it had in hand, and no other: WorkerDied, or another attempt
@@ -77,8 +77,6 @@ class ProcessPoolExecutor(Executor):
             exit_args=tuple(exit_args), threads=threads_per_worker, name="ProcessPoolExecutor-worker",
         )  # fmt: skip
         self._engine = Engine(settings, self._mp_context)
-        self._options = PLAIN
-        self._origin: ProcessPoolExecutor | None = None
         self._finalizer = weakref.finalize(self, self._engine.close)
         self._finalizer.atexit = False
         atexit.register(self._engine, exit_timeout)
@@ -119,15 +117,6 @@ class ProcessPoolExecutor(Executor):
 
         return executor_map(self._engine, fn, iterables, timeout, chunksize, buffersize, progress, self._options)
 
-    def with_options(self, **options: Any) -> ProcessPoolExecutor:
-        """A view of this pool whose tasks have these options: `timeout`, `retries`, `priority`, `memory_limit`, `name`,
-        `grace` (see `procession.pool.options.Options`). It shares all else with this pool, shutdown included."""
-        view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        view._options = self._options.changed(**options)
-        view._origin = self._origin or self
-        return view
-
     # --- workers ---
 
     @property
@@ -151,11 +140,6 @@ class ProcessPoolExecutor(Executor):
             raise ValueError(f"max_workers must be greater than 0; got {max_workers}")
         self._engine.resize(max_workers)
         self._max_workers = max_workers
-
-    @property
-    def exit_results(self) -> list[Any]:
-        """What the exit function returned, in each worker that has left in order so far."""
-        return list(self._engine.exit_results)
 
     # --- the end ---
 

@@ -12,6 +12,7 @@ from procession.pool import atexit, tokens
 from procession.pool import progress as bars
 from procession.pool.contexts import context_of
 from procession.pool.engine import Engine
+from procession.pool.face import Face
 from procession.pool.messages import Shape
 from procession.pool.options import PLAIN
 from procession.pool.results import AsyncResult, Callback, IMapIterator, MapResult, error_of
@@ -28,7 +29,7 @@ Function = Callable[..., Any]
 Items = Iterable[Any]
 
 
-class Pool:
+class Pool(Face):
     """A pool of worker processes, as `multiprocessing.Pool`, in which every task ends.
 
     A worker that dies fails the task that it had in hand, and no other: WorkerDied, or another attempt
@@ -74,8 +75,6 @@ class Pool:
             eager=True, daemon=True, name=f"Pool-{next(_numbers)}-worker",
         )  # fmt: skip
         self._engine = Engine(settings, self._ctx)
-        self._options = PLAIN
-        self._origin: Pool | None = None
         self._engine.start_all()
         self._finalizer = weakref.finalize(self, self._engine.end, "terminate", None)
         self._finalizer.atexit = False
@@ -188,15 +187,6 @@ class Pool:
             length=length, ahead=ahead, progress=bar,
         )  # fmt: skip
 
-    def with_options(self, **options: Any) -> Pool:
-        """A view of this pool whose tasks have these options: `timeout`, `retries`, `priority`, `memory_limit`, `name`,
-        `grace` (see `procession.pool.options.Options`). It shares all else with this pool."""
-        view = object.__new__(type(self))
-        view.__dict__.update(self.__dict__)
-        view._options = self._options.changed(**options)
-        view._origin = self._origin or self
-        return view
-
     # --- workers ---
 
     @property
@@ -213,11 +203,6 @@ class Pool:
             raise ValueError("Number of processes must be at least 1")
         self._engine.resize(processes)
         self._processes = processes
-
-    @property
-    def exit_results(self) -> list[Any]:
-        """What the exit function returned, in each worker that has left in order so far."""
-        return list(self._engine.exit_results)
 
     # --- the end ---
 
