@@ -48,13 +48,13 @@ BOUND = 8.0  # seconds in which a pool must have closed (it takes a few hundredt
 SOON = {"timeout": 0.15, "grace": 0.1}  # of tasks that hang
 
 
-#: All cells with all start methods take some minutes; else spawn has the columns that stand for the others (their way through
-#: the pool is the same, only the start differs), and so have the programs.
+#: All cells with all start methods take some minutes; else fork and spawn have the columns that stand for the others (their way
+#: through the pool is the same, only the start differs), and so have the programs.
 FULL = bool(os.environ.get("PROCESSION_FULL_MATRIX"))
 REPRESENTATIVE = ("raise", "SIGKILL", "hang")
 
 
-def cells(names: Iterable[str], short: tuple[str, ...] = ("spawn",)) -> Any:
+def cells(names: Iterable[str], short: tuple[str, ...] = ("fork", "spawn")) -> Any:
     """A row of the matrix with the start methods; `short` ones have the representative columns, unless all is asked for."""
     found = [(way, name) for way in METHODS for name in names if FULL or way not in short or name in REPRESENTATIVE]
     return pytest.mark.parametrize(("method", "name"), found)

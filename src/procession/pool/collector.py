@@ -77,17 +77,17 @@ class Collector:
 
     # --- by the thread ---
 
-    def begin(self) -> None:
+    def begin(self, engine: Engine) -> None:
         """Have the thread run. (The module `threading` would have us wait until it does: a third of a start's time.)"""
         if not self.runs:
             try:
-                _thread.start_new_thread(self._serve, ())
+                _thread.start_new_thread(self._serve, (engine,))
             except RuntimeError:  # none is to be had now: it is tried with the next task, and meanwhile who waits collects
                 return
             self.runs = True
 
-    def _serve(self) -> None:
-        engine, stopper = self._engine, self._engine.stopper
+    def _serve(self, engine: Engine) -> None:
+        stopper = engine.stopper
         while not engine.over.is_set():
             try:
                 if self._results._watch_tasks(stopper.left()):

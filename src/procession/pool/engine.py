@@ -49,6 +49,7 @@ class Engine:
     called by any thread."""
 
     def __init__(self, settings: Settings, context: Any) -> None:
+        me: Any = weakref.proxy(self)  # (for our parts: in a circle its memory would stay until somebody looks for circles)
         self.settings = settings
         self.functions = Functions()
         self.tasks, self.results = _ring(), _ring()
@@ -63,12 +64,12 @@ class Engine:
         self.exit_results: list[Any] = []
         self._numbers = itertools.count(1)
         self._window = self._least = 2 * settings.workers + 2
-        self.collector = Collector(self)
+        self.collector = Collector(me)
         self.help, self.nudge = self.collector.help, self.collector.nudge
         self._pid = os.getpid()
-        self.crew = Crew(self, context)
-        self.stopper = Stopper(self)
-        self._idleness = None if settings.idle_timeout is None else Idleness(self, settings.idle_timeout)
+        self.crew = Crew(me, context)
+        self.stopper = Stopper(me)
+        self._idleness = None if settings.idle_timeout is None else Idleness(me, settings.idle_timeout)
         _engines.add(self)
 
     # --- tasks ---
@@ -175,7 +176,7 @@ class Engine:
         if not self.crew.full:
             self.crew.ensure(len(self.held) + self.backlog.count)
         if not self.collector.runs:
-            self.collector.begin()
+            self.collector.begin(self)
 
     def _put(self, batch: list[tuple[int, int, Any]]) -> None:
         try:
@@ -217,7 +218,7 @@ class Engine:
         """Start all workers. Raises what a start raises, and leaves none then."""
         with self.lock:
             self.crew.start_all()
-            self.collector.begin()
+            self.collector.begin(self)
 
     def have_ended(self, ended: int = 1) -> None:
         """Some tasks have ended. With the lock."""

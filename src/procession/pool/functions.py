@@ -47,13 +47,10 @@ class Functions:
             return 0
         with self._lock:
             try:
-                known = self._known[function]
-                if not known.is_fresh(function):
-                    known = self._add(function)
-            except KeyError:
-                known = self._add(function)
+                found = self._known.get(function)
             except TypeError:  # (it takes no weak references: some builtins)
                 return 0
+            known = found if found is not None and found.is_fresh(function) else self._add(function)
             self._last = known
             return known.key
 
