@@ -21,7 +21,7 @@
 The memory bomb in a running task is caught by `memory_limit`; elsewhere it brings its own RLIMIT_DATA along, since the option
 is about the call alone. No cell is left out, with one reservation: the standard library forbids max_tasks_per_child to
 executors whose method is fork, so there the exits are those at the end only. With PROCESSION_FULL_MATRIX=1 in the environment
-every cell is run with every start method; else see `cells`.
+every cell is run with every start method, with PROCESSION_SHORT_MATRIX=1 the representative columns only; else see `cells`.
 """
 
 from __future__ import annotations
@@ -51,12 +51,18 @@ SOON = {"timeout": 0.15, "grace": 0.1}  # of tasks that hang
 #: All cells with all start methods take some minutes; else fork and spawn have the columns that stand for the others (their way
 #: through the pool is the same, only the start differs), and so have the programs.
 FULL = bool(os.environ.get("PROCESSION_FULL_MATRIX"))
+SHORT = bool(os.environ.get("PROCESSION_SHORT_MATRIX"))
 REPRESENTATIVE = ("raise", "SIGKILL", "hang")
 
 
 def cells(names: Iterable[str], short: tuple[str, ...] = ("fork", "spawn")) -> Any:
     """A row of the matrix with the start methods; `short` ones have the representative columns, unless all is asked for."""
-    found = [(way, name) for way in METHODS for name in names if FULL or way not in short or name in REPRESENTATIVE]
+    found = [
+        (way, name)
+        for way in METHODS
+        for name in names
+        if FULL or name in REPRESENTATIVE or (not SHORT and way not in short)
+    ]
     return pytest.mark.parametrize(("method", "name"), found)
 
 
