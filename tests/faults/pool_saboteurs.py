@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import TimeoutError as NotYet
 from multiprocessing import util
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import procession
 from procession.pool import Pool, ProcessPoolExecutor
@@ -26,9 +26,15 @@ __all__ = [
 
 ROOM = 48 << 20  # what a memory bomb may take
 
+
+def fail(text: str) -> NoReturn:
+    """(A new exception each time: one that is raised again and again keeps the frames of all, and the pools in them.)"""
+    raise ValueError(text)
+
+
 #: Each ends what it happens in, in its own way.
 FAULTS: dict[str, tuple[Callable[..., Any], tuple[Any, ...]]] = {
-    "raise": (saboteurs.raise_error, (ValueError("sabotage"),)),
+    "raise": (fail, ("sabotage",)),
     "sys.exit": (saboteurs.exit_python, (3,)),
     "os._exit": (saboteurs.exit_at_once, (3,)),
     "SIGKILL": (saboteurs.kill_self, ()),

@@ -64,11 +64,10 @@ class Functions:
 
     def _drop(self, key: int) -> None:
         self._watched.pop(key, None)
-        if self._pid != os.getpid():
-            return  # a fork's copy has died; the table is the parent's, too
         try:
-            del self.table[key]
-        except Exception:  # (the family's memory may be gone)
+            if self._pid == os.getpid():  # (else a fork's copy has died, and the table is the parent's, too)
+                del self.table[key]
+        except Exception:  # (the family's memory may be gone, and at the exit all that we call)
             pass
 
 
