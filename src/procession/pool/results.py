@@ -39,7 +39,9 @@ def error_of(kind: int, payload: Any) -> BaseException:
 
 
 #: What a result has. (Said by each class: two bases with slots make no class.)
-_SLOTS = ("__weakref__", "_calls", "_engine", "_event", "_reading", "_success", "_value")
+_SLOTS = ("__weakref__", "_calls", "_engine", "_made", "_reading", "_success", "_value")
+
+_making = threading.Lock()
 
 
 class _Result:
@@ -52,15 +54,24 @@ class _Result:
     _calls: tuple[Callback | None, Callback | None] | None
     _success: bool | None
     _value: Any
-    _event: threading.Condition
+    _made: threading.Condition | None
+    _reading: Any  # held by who unpacks the value; None: the condition is
 
     def _begin(self, engine: Engine, callback: Callback | None, error_callback: Callback | None) -> None:
         self._engine = engine
         self._calls = (callback, error_callback) if callback is not None or error_callback is not None else None
         self._success = None
         self._value = None
-        self._event = threading.Condition(threading.Lock())
-        self._reading: Any = self._event  # held by who unpacks the value
+        self._made = self._reading = None
+
+    @property
+    def _event(self) -> threading.Condition:
+        """Made when somebody needs it: most results are never waited for by two threads at once."""
+        if self._made is None:
+            with _making:
+                if self._made is None:
+                    self._made = threading.Condition(threading.Lock())
+        return self._made
 
     def ready(self) -> bool:
         """Whether it has ended, and its callback has run."""
@@ -100,7 +111,7 @@ class _Result:
     def _read(self) -> None:
         """Unpack what has come, in the caller's thread, once."""
         if self._is_packed() and self.ready():
-            with self._reading:
+            with self._reading or self._event:
                 if self._is_packed():
                     self._success = self._unpack(self._success is not False)
                     self._forget()
@@ -121,13 +132,18 @@ class _Result:
         if self._calls is not None:
             callers.call(self._call_back, success)
             return
-        with self._event:
+        with _making:  # (who makes the condition afterwards sees that it has ended)
+            event = self._made
+            if event is None:
+                self._success = success
+                return
+        with event:
             self._success = success
-            self._event.notify_all()
+            event.notify_all()
 
     def _call_back(self, success: bool) -> None:
         try:
-            with self._reading:
+            with self._reading or self._event:
                 if self._is_packed():
                     success = self._unpack(success)
                     self._forget()
