@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -33,10 +34,12 @@ def register(engine: Engine, patience: float | None) -> None:
 
 def _at_exit() -> None:
     failed = getattr(sys, "last_type", None) is not None
+    began = time.monotonic()  # (several pools are waited for at once, not one after another)
     for engine, patience in list(_pools.items()):
         engine.close(cancel=failed)
         try:
-            joined = engine.join(_IMPATIENCE if failed else patience)
+            limit = _IMPATIENCE if failed else patience
+            joined = engine.join(None if limit is None else max(began + limit - time.monotonic(), 0))
         except BaseException:  # Ctrl-C: now nobody waits for any of them
             for each in list(_pools):
                 _end(each, quiet=True)

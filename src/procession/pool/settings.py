@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 __all__ = ["Settings"]
@@ -26,4 +26,3 @@ class Settings:
     daemon: bool | None = None
     name: str = "Worker"
     threads: int | None = None  # of BLAS and OpenMP in each worker; None: the processors divided by the workers
-    extra: dict[str, Any] = field(default_factory=dict)
