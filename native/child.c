@@ -21,6 +21,7 @@
 #include "proc.h"
 #include "reaper.h"
 #include "recover.h"
+#include "tasks.h"
 #include "zygote.h"
 
 void reaper_delist(struct child *child);
@@ -206,7 +207,7 @@ static void post_mortem(struct child *child) {
  * The scheduler's figures: the child's own last words, or what /proc says of the zombie. */
 static void note_times(struct child *child) {
     struct record *record = table_get(child->who);
-    child->task = record ? word_read(&record->task) : 0;
+    child->task = record ? task_of_dead(child->who.slot) : 0;
     if (record && word_read(&record->status_known)) {
         child->run_time = word_peek(&record->run_time);
         child->ready_time = word_peek(&record->ready_time);

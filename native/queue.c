@@ -228,8 +228,7 @@ static int sleep_for(struct queue_view *view, enum queue_part part, int64_t dead
         wait_again(wait);
         queue_announce(view, part);
     }
-    if (r < 0) queue_give_up(view, part, wait);
-    else wait_end(wait);
+    queue_give_up(view, part, wait); /* (also when it is worth it: what we were told since we looked may be for another) */
     return r < 0 ? r : 0;
 }
 
@@ -345,7 +344,7 @@ static int take_next(struct queue_view *view, struct taken *out, bool in_hand) {
     out->segment = offset;
     out->position = position;
     if (view->queue->flags & QUEUE_REDELIVERS) segments_hold(segment, position, head);
-    if (in_hand) task_note(out->tag[0]);
+    if (in_hand) task_begin(view, out->tag[0]);
     if (!again) segments_take(segment, head);
     if (!(view->queue->flags & QUEUE_REDELIVERS)) claim_parcels(out);
     return 0;

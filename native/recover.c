@@ -9,6 +9,7 @@
 #include "queue.h"
 #include "semaphore.h"
 #include "shares.h"
+#include "tasks.h"
 
 #define BEYOND 64 /* waits behind the last that is noted: who claimed one may have died before it noted that */
 
@@ -99,6 +100,7 @@ static void free_stake(struct cell *stake, uint32_t state, const struct dead *de
 static void free_queue(struct cell *cell, const struct dead *dead) {
     struct queue *queue = queue_map(cell);
     if (!queue) return;
+    if (still(dead)) task_untake(dead->owner - 1, cell);
     free_and_wake((struct mutex){&queue->putting, cell_index(cell) | KEY_PART(PART_PUTTING)}, dead);
     free_and_wake((struct mutex){&queue->getting, cell_index(cell) | KEY_PART(PART_GETTING)}, dead);
     if (queue->flags & QUEUE_REDELIVERS) word_publish(&queue->look, 1);

@@ -231,6 +231,15 @@ static uint64_t in_my_hands(void) {
 }
 #define IN_HANDS (0x7fffull << 42 | 63ull << 57)
 
+uint64_t segments_next_number(struct queue *queue) {
+    struct segment *segment = segment_at(word_read(&queue->first));
+    uint32_t position = segment ? AT(word_read(&segment->front)) : SEGMENT_SIZE;
+    if (position % 8 || position > SEGMENT_SIZE - 8) return 0;
+    uint64_t head = word_read(entry_at(segment, position));
+    uint64_t end = position + 8ull + entry_parcels(head) * sizeof(struct parcel) + TAG_SIZE;
+    return entry_tagged(head) && !(head & ENTRY_END) && end <= SEGMENT_SIZE ? *entry_tag(segment, position, head) : 0;
+}
+
 void segments_take(struct segment *segment, uint64_t head) {
     uint64_t front = word_read(&segment->front);
     word_publish(&segment->front, PLACE(COUNT(front) + 1, AT(front) + entry_length(head)));

@@ -18,6 +18,9 @@ void segments_take(struct segment *segment, uint64_t head);
 void segments_hold(struct segment *segment, uint32_t position, uint64_t head);
 /* The first entry that was in dead hands, or given back: its head, or 0. */
 uint64_t segments_returned(struct queue_view *view, struct segment **segment, uint32_t *position, uint64_t *offset);
+/* The first number of the tag of the entry that would be taken next; 0: none is there, or it has none. Wants no lock: what it says
+ * is true if nobody had the lock meanwhile. */
+uint64_t segments_next_number(struct queue *queue);
 /* The first entry that nobody has taken and whose tag begins with that number: it is withdrawn, so that no consumer gets it. */
 bool segments_withdraw(struct queue_view *view, uint64_t number);
 /* How many of the returned there are, after a death. */

@@ -51,7 +51,7 @@ int semaphore_take(struct cell *cell, int64_t deadline) {
         }
         wait_again(wait);
     }
-    wait_end(wait);
+    semaphore_give_up(cell, wait); /* (what we were told since the last try is another permit) */
     return r;
 }
 

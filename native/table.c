@@ -63,6 +63,7 @@ int table_add(struct member *out, enum record_state state, uint32_t flags, struc
     word_poke(&record->task, 0);
     word_poke(&record->task_since, 0);
     word_poke(&record->task_stop, 0);
+    word_poke(&record->task_queue, 0);
     table_rename(record, name);
     out->slot = slot;
     out->generation = generation;

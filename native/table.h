@@ -69,7 +69,8 @@ struct record {
     word64 task;              /* 192  number of the task that it has in hand, 0 for none (tasks.h) */
     word64 task_since;        /* 200  monotonic ns since when */
     word64 task_stop;         /* 208  number of the task that it is asked to stop, 0 for none */
-    char reserved[40];        /* 216 */
+    word32 task_queue;        /* 216  cell of the queue that the task comes from */
+    char reserved[36];        /* 220 */
 };
 _Static_assert(sizeof(struct record) == 256, "the record is part of a file format");
 _Static_assert(offsetof(struct record, name) == 128, "the record is part of a file format");

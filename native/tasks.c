@@ -9,11 +9,43 @@
 struct record *task_record(void) { return sync_enter() == 0 ? &commons_records()[sync_me - 1] : NULL; }
 
 /* Partner: whoever reads it of the living. Of the dead, it was written before what came after it. */
-void task_note(uint64_t number) {
-    struct record *record = &commons_records()[sync_me - 1];
-    if (number) word_poke(&record->task_since, (uint64_t)clock_monotonic());
+static void note(struct record *record, uint64_t number) {
     word_publish(&record->task, number);
     pn_step("task noted");
+}
+
+void task_begin(struct queue_view *view, uint64_t number) {
+    struct record *record = &commons_records()[sync_me - 1];
+    word_poke(&record->task_since, (uint64_t)clock_monotonic());
+    word_poke(&record->task_queue, view->holding.index);
+    note(record, number);
+}
+
+void task_end(void) { note(&commons_records()[sync_me - 1], 0); }
+
+/* Whoever finds the lock free, or another's, comes after one that did this to the end. What was read is what the dead one saw only
+ * if the lock was still its own afterwards. */
+static bool is_next(struct queue *queue, uint64_t number, uint32_t owner) {
+    uint64_t next = (word_read(&queue->getting) & HOLDER) == owner ? segments_next_number(queue) : 0;
+    return next == number && (word_read(&queue->getting) & HOLDER) == owner;
+}
+
+void task_untake(uint32_t slot, struct cell *cell) {
+    struct record *record = &commons_records()[slot];
+    uint64_t number = word_read(&record->task);
+    if (!number || word_peek(&record->task_queue) != cell_index(cell)) return;
+    struct queue *queue = queue_map(cell);
+    if (!queue) return;
+    if (is_next(queue, number, slot + 1)) word_swap64(&record->task, number, 0);
+    pn_step("task untaken");
+    queue_unmap(queue, cell);
+}
+
+uint64_t task_of_dead(uint32_t slot) {
+    struct record *record = &commons_records()[slot];
+    struct cell *cell = word_read(&record->task) ? cell_at(word_peek(&record->task_queue)) : NULL;
+    if (cell && cell_kind(cell) == CELL_QUEUE) task_untake(slot, cell);
+    return word_read(&record->task);
 }
 
 int queue_withdraw(struct queue_view *view, uint64_t number, int64_t deadline) {

@@ -1,14 +1,20 @@
 /* Tasks: what pools need of queues, and of the process table. The messages of a queue with QUEUE_TASKS are *tagged*: two numbers go
  * in front of the body, of which the first says which task it is, or whose result. What a worker has in hand stands in its record. It
- * is written before the store that takes the message and cleared after the one that puts the result. So a worker that is dead with a task
- * in its record either never took it, and the task is still in the queue, or had it in hand, and perhaps had put its result. */
+ * is written before the store that takes the message and cleared after the one that puts the result. One that dies between the
+ * note and the store never took it: whoever recovers clears the note before the lock of the consumers is anybody else's, who may
+ * take the task. So a worker that is dead with a task in its record had it in hand, and perhaps had put its result. */
 #ifndef PROCESSION_TASKS_H
 #define PROCESSION_TASKS_H
 
 #include "queue.h"
 
-/* In our own record: that task is in hand from now on; 0: none is. `sync_enter` was called. */
-void task_note(uint64_t number);
+/* In our own record: that task of the queue is in hand from now on; none is. `sync_enter` was called. */
+void task_begin(struct queue_view *view, uint64_t number);
+void task_end(void);
+/* Who ran in that slot is dead: what it was about to take from the queue of that cell, and did not, is not in its hand. */
+void task_untake(uint32_t slot, struct cell *cell);
+/* What it had in hand, 0 for nothing. */
+uint64_t task_of_dead(uint32_t slot);
 /* Our own record, or NULL: we are in no family. */
 struct record *task_record(void);
 

@@ -49,7 +49,7 @@ PyObject *queue_py_put_task(PyObject *self, PyObject *const *args, Py_ssize_t co
 
 PyObject *queue_py_end_task(PyObject *self, PyObject *const *args, Py_ssize_t count) {
     if (put_one(self, "_end_task", args, count) < 0) return NULL;
-    task_note(0);
+    task_end();
     Py_RETURN_NONE;
 }
 
@@ -253,7 +253,7 @@ static PyObject *task_mine(PyObject *module, PyObject *unused) {
 
 static PyObject *task_clear(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    if (task_record()) task_note(0);
+    if (task_record()) task_end();
     Py_RETURN_NONE;
 }
 

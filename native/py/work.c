@@ -120,7 +120,7 @@ static PyObject *work_on(struct working *work, struct taken *taken) {
         if (value) {
             uint64_t end[2] = {tag[0], outcome(work, began)};
             if (queue_put_tagged(work->results, end, value) == 0) {
-                task_note(0);
+                task_end();
                 answer = Py_NewRef(Py_None);
             }
         }

@@ -37,7 +37,7 @@ int main(void) {
     FIELD(record, wait_since); FIELD(record, wait_object); FIELD(record, holds); FIELD(record, doorbell);
     FIELD(record, run_base); FIELD(record, ready_base); FIELD(record, run_time); FIELD(record, ready_time);
     FIELD(record, peak_kib); FIELD(record, status_known); FIELD(record, name); FIELD(record, task);
-    FIELD(record, task_since); FIELD(record, task_stop); FIELD(record, reserved);
+    FIELD(record, task_since); FIELD(record, task_stop); FIELD(record, task_queue); FIELD(record, reserved);
     FIELD(cell, state); FIELD(cell, word); FIELD(cell, tid); FIELD(cell, count); FIELD(cell, since); FIELD(cell, flags);
     FIELD(cell, link);
     FIELD(wait, state); FIELD(wait, key); FIELD(wait, tid); FIELD(wait, channel); FIELD(wait, ticket); FIELD(wait, since);

@@ -48,7 +48,7 @@ static void tags_come_as_they_were_put(void) {
     CHECK(queue_put(&queue, &(struct message){.body = "a", .size = 1, .format = 3}, 1, &done, SOON) == 0);
     CHECK(queue_try_take(&queue, &taken) == 0 && taken.tag[1] == UINT64_MAX && of(&taken) == 1);
     CHECK(word_read(&task_record()->task) == 1 && word_read(&task_record()->task_since) <= (uint64_t)clock_monotonic());
-    task_note(0);
+    task_end();
     CHECK(queue_try_get(&queue, &taken) == 0 && of(&taken) == UINT64_MAX && word_read(&task_record()->task) == 0);
     CHECK(queue_try_get(&queue, &taken) == 0 && taken.tag[0] == 0 && taken.tag[1] == 0 && taken.size == 1 && taken.format == 3);
     done_with(&queue);
@@ -147,7 +147,7 @@ static void work(int number) {
         if (task == 0) break;
         word_add(&note->begun[task], 1);
         put(&back, task, 0);
-        task_note(0);
+        task_end();
     }
     queue_shut(&mine), queue_shut(&back);
 }
@@ -190,17 +190,22 @@ static void every_task_is_done_once(void) {
 
 /* --- real deaths ----------------------------------------------------------------------------------------------------------- */
 
-/* As a pool does: what the dead one had in hand, and is not done, is put again unless it is still in the queue. */
+/* (Who mends the queue may have its lock for a moment.) */
+static void drain(void) {
+    struct taken taken;
+    while (queue_get_now(&results, &taken) == 0) word_add(&note->ended[of(&taken)], 1);
+}
+
+/* As a pool does: what the dead one had in hand, and is not done, is put again. */
 static void bury(pid_t pid, struct member who, uint32_t *again) {
     kill(pid, SIGKILL);
     end_of(pid, SIGKILL);
-    uint64_t task = word_read(&table_get(who)->task);
+    uint64_t task = task_of_dead(who.slot);
     recover(who.slot, false);
     table_free(who);
-    struct taken taken;
-    while (queue_try_get(&results, &taken) == 0) word_add(&note->ended[of(&taken)], 1);
+    drain();
     if (task == 0 || word_read(&note->ended[task])) return;
-    queue_withdraw(&queue, task, SOON);
+    CHECK(queue_withdraw(&queue, task, SOON) == 0);
     put(&queue, task, 0);
     ++*again;
 }
@@ -222,8 +227,7 @@ static void no_task_is_lost_with_its_worker(void) {
     }
     for (int i = 0; i < 2; i++) put(&queue, 0, 0);
     for (int i = 0; i < 2; i++) end_of(pids[i], 0);
-    struct taken taken;
-    while (queue_try_get(&results, &taken) == 0) word_add(&note->ended[of(&taken)], 1);
+    drain();
     for (int i = 1; i <= in_all; i++) CHECK(word_read(&note->ended[i]) == 1);
     queue_shut(&results);
     done_with(&queue);

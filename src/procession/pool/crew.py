@@ -217,11 +217,9 @@ class Crew:
         self.full = False
         self.processes.pop(member.pid, None)
         self._gone.append(member.process)
-        if member.task and (task := engine.held.get(member.task)) is not None and not engine.tasks._withdraw(member.task):
+        if member.task and (task := engine.held.get(member.task)) is not None:
             member.serving = True
             engine.lost(task, member)
-        elif member.task and task is not None:
-            engine.requeue(task)  # it never took it
         if not member.serving and not member.leaving:
             self._failures += 1
             if self._failures >= HOPELESS and not self.ended:

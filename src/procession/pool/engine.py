@@ -192,12 +192,6 @@ class Engine:
         except Exception as error:
             self.held.pop(message[0]).fail(error)
 
-    def requeue(self, task: Task) -> None:
-        """It was not run, or is to be run again. With the lock."""
-        self.held.pop(task.number, None)
-        task.number = 0
-        self.backlog.push(task, first=True)
-
     def lost(self, task: Task, member: Member) -> None:
         """Its worker died with it in hand. With the lock."""
         del self.held[task.number]

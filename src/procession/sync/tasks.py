@@ -103,7 +103,6 @@ async def take(thing: Any, attempt: Callable[[], bool], timeout: float | None) -
         return False
     with channel_of() as channel:
         wait = thing._await(channel.number)
-        done = False
         try:
             while not (done := attempt()):
                 if not await channel.told(wait, deadline):
@@ -112,10 +111,7 @@ async def take(thing: Any, attempt: Callable[[], bool], timeout: float | None) -
                 thing._announce()
             return done
         finally:
-            if done:
-                _native.wait_end(wait)
-            else:
-                thing._give_up(wait)
+            thing._give_up(wait)  # (also when it succeeded: what it was told since it tried may be for another)
 
 
 async def shielded(taking: Any) -> BaseException | None:
