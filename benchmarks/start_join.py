@@ -49,7 +49,7 @@ def _small(answer: Answer, options: Options) -> None:
 
 
 def _large(answer: Answer, options: Options) -> None:
-    megabytes = 200 if options.quick else 2048
+    megabytes = 50 if options.quick else 2048
     name = _LARGE if megabytes == 2048 else f"parent of {megabytes} MB (quick run, instead of 2 GB)"
     how = {"do": "start_join", "rounds": options.choose(25, 3)}
     measure_rivals(answer, options, _ALL, {name: how}, megabytes=megabytes, warm=_WARM)
@@ -76,7 +76,7 @@ def _kind(name: str) -> Parent:
 
 def _can(name: str, options: Options) -> bool:
     megabytes, modules = _KINDS[name]
-    return all(map(find_spec, modules)) and not (options.quick and megabytes > 200)
+    return all(map(find_spec, modules)) and not (options.quick and megabytes > 50)
 
 
 def _numpy(answer: Answer, options: Options) -> None:
