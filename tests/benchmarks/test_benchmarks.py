@@ -108,7 +108,13 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
     return True
 
 
-@pytest.mark.parametrize("name", EXPECTED)
+#: Those that stand for the others, with PROCESSION_SHORT=1 in the environment: each of the programs that are measured, and each
+#: of the parts.
+SHORT = ("first_line", "kill_join", "import_time", "uncontended", "lock_death", "round_trips", "segments", "pool_noop",
+         "pool_opening", "pool_death")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHORT if os.environ.get("PROCESSION_SHORT") else EXPECTED)
 def test_each_file_runs_alone(name: str, tag: str, tmp_path: Path) -> None:
     result = tmp_path / "result.json"
     arguments = ["--quick", "--rounds", "1", "--seed", "7", "--json", str(result)]

@@ -20,8 +20,8 @@
 
 The memory bomb in a running task is caught by `memory_limit`; elsewhere it brings its own RLIMIT_DATA along, since the option
 is about the call alone. No cell is left out, with one reservation: the standard library forbids max_tasks_per_child to
-executors whose method is fork, so there the exits are those at the end only. With PROCESSION_FULL_MATRIX=1 in the environment
-every cell is run with every start method, with PROCESSION_SHORT_MATRIX=1 the representative columns only; else see `cells`.
+executors whose method is fork, so there the exits are those at the end only. With PROCESSION_FULL=1 in the environment
+every cell is run with every start method, with PROCESSION_SHORT=1 the representative columns only; else see `cells`.
 """
 
 from __future__ import annotations
@@ -50,8 +50,8 @@ SOON = {"timeout": 0.15, "grace": 0.1}  # of tasks that hang
 
 #: All cells with all start methods take some minutes; else fork and spawn have the columns that stand for the others (their way
 #: through the pool is the same, only the start differs), and so have the programs.
-FULL = bool(os.environ.get("PROCESSION_FULL_MATRIX"))
-SHORT = bool(os.environ.get("PROCESSION_SHORT_MATRIX"))
+FULL = bool(os.environ.get("PROCESSION_FULL"))
+SHORT = bool(os.environ.get("PROCESSION_SHORT"))
 REPRESENTATIVE = ("raise", "SIGKILL", "hang")
 
 

@@ -411,7 +411,7 @@ def test_a_signal_is_seen_while_it_waits(tasks: Any) -> None:
             return bool(watching(tasks) or tasks._waiting(_native.PART_ITEMS))
 
         def interrupt() -> None:
-            """Until it is seen: one that comes between Python's last look at its signals and the sleep is seen with the next."""
+            """Until it is seen: one between Python's last look at its signals and the sleep is seen with the next."""
             until(waits)
             while waits():
                 os.kill(os.getpid(), signal.SIGINT)
