@@ -87,7 +87,7 @@ enum zygote_news zygote_serve(const struct zygote *zygote, struct zygote_call *c
         if (ready < 0) continue; /* a signal: Python's handlers run when there is news */
         if (fds[1].revents) return ZYGOTE_ORPHAN;
         enum zygote_news news = fds[0].revents ? answer(zygote, call) : ZYGOTE_NOTHING;
-        if (news != ZYGOTE_NOTHING || once) return news;
+        if (news != ZYGOTE_NOTHING || (once && !fds[0].revents)) return news;
     }
 }
 

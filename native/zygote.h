@@ -43,8 +43,8 @@ struct zygote {
     void (*before)(void), (*after)(void), (*in_spare)(void);
 };
 
-/* Answer orders until something else comes. It returns in each spare, too, with what its own wait brought. With `once` return
- * after the first order, or when there is nothing to answer (then ZYGOTE_NOTHING). */
+/* Answer orders until something else comes. It returns in each spare, too, with what its own wait brought. With `once` it does
+ * not wait: when nothing is left to answer, ZYGOTE_NOTHING. */
 enum zygote_news zygote_serve(const struct zygote *zygote, struct zygote_call *call, int once);
 /* In a spare: wait for the start message for at most `patience` ns. */
 enum zygote_news spare_wait(int sock, int parent, int64_t patience, struct zygote_call *call);

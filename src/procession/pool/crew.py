@@ -74,6 +74,15 @@ class Member:
             self.blackbox.close()
 
 
+def expect(settings: Any, context: Any) -> None:
+    """A pool is being made: let its workers' processes be made meanwhile."""
+    modules = {worker.__name__, "logging"}  # (the latter if it is imported here)
+    if getattr(context, "_name", "") in ("zygote", "forkserver"):
+        nursery.expect(modules, settings.workers if settings.eager else 1)
+    else:
+        nursery.learn(modules)
+
+
 class Crew:
     """All of them. The engine's lock guards it."""
 
@@ -96,7 +105,6 @@ class Crew:
                 (settings.initializer, settings.initargs) if settings.initializer is not None else None,
                 (settings.exit_function, settings.exit_args) if settings.exit_function is not None else None,
             )
-        nursery.learn({worker.__name__, "logging"})  # (if it is imported here)
         self._permits, siblings = tokens.share(settings.workers)
         self._told = worker.Settings(
             number=0, heir=False, nested=worker.current_worker() is not None, siblings=siblings, blackbox=None,

@@ -24,10 +24,9 @@ from typing import Any
 
 from procession import _native
 from procession.core import callers, forkhooks
-from procession.pool import verdicts
+from procession.pool import crew, verdicts
 from procession.pool.backlog import Backlog
 from procession.pool.collector import Collector
-from procession.pool.crew import Crew, Member
 from procession.pool.functions import Functions
 from procession.pool.idleness import Idleness
 from procession.pool.options import GRACE
@@ -49,6 +48,7 @@ class Engine:
     called by any thread."""
 
     def __init__(self, settings: Settings, context: Any) -> None:
+        crew.expect(settings, context)
         me: Any = weakref.proxy(self)  # (for our parts: in a circle its memory would stay until somebody looks for circles)
         self.settings = settings
         self.functions = Functions()
@@ -67,7 +67,7 @@ class Engine:
         self.collector = Collector(me)
         self.help, self.nudge = self.collector.help, self.collector.nudge
         self._pid = os.getpid()
-        self.crew = Crew(me, context)
+        self.crew = crew.Crew(me, context)
         self.stopper = Stopper(me)
         self._idleness = None if settings.idle_timeout is None else Idleness(me, settings.idle_timeout)
         _engines.add(self)
@@ -192,7 +192,7 @@ class Engine:
         except Exception as error:
             self.held.pop(message[0]).fail(error)
 
-    def lost(self, task: Task, member: Member) -> None:
+    def lost(self, task: Task, member: crew.Member) -> None:
         """Its worker died with it in hand. With the lock."""
         del self.held[task.number]
         self.stopper.lost(task, member)

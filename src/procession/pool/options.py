@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 __all__ = ["PLAIN", "Options"]
 
@@ -12,8 +11,16 @@ __all__ = ["PLAIN", "Options"]
 GRACE = 0.5
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
+class _Fields(NamedTuple):
+    timeout: float | None = None
+    retries: int = 0
+    priority: int = 0
+    memory_limit: int | None = None
+    name: str | None = None
+    grace: float = GRACE
+
+
+class Options(_Fields):
     """Of one task, or of all that are submitted through a view (`with_options`).
 
     timeout
@@ -33,14 +40,14 @@ class Options:
         Seconds that each step of stopping it has.
     """
 
-    timeout: float | None = None
-    retries: int = 0
-    priority: int = 0
-    memory_limit: int | None = None
-    name: str | None = None
-    grace: float = GRACE
+    __slots__ = ()
 
-    def __post_init__(self) -> None:
+    def __new__(cls, **given: Any) -> Options:
+        self = super().__new__(cls, **given)
+        self._check()
+        return self
+
+    def _check(self) -> None:
         for name in ("timeout", "grace"):
             value = getattr(self, name)
             if value is None and name == "timeout":
@@ -57,11 +64,11 @@ class Options:
 
     def changed(self, **changes: Any) -> Options:
         """These options with some of them changed. Raises TypeError for one that there is not."""
-        unknown = sorted(set(changes) - {field.name for field in fields(self)})
+        unknown = sorted(set(changes) - set(self._fields))
         if unknown:
-            known = ", ".join(field.name for field in fields(self))
+            known = ", ".join(self._fields)
             raise TypeError(f"there is no option {unknown[0]!r}: the options of a task are {known}")
-        return replace(self, **changes)
+        return Options(**{**self._asdict(), **changes})
 
 
 def _check_int(name: str, value: Any, least: int | None) -> None:

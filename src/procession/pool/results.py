@@ -8,7 +8,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
 from multiprocessing import TimeoutError
-from multiprocessing import pool as mp_pool
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
@@ -29,9 +28,11 @@ Callback = Callable[[Any], object]
 
 def error_of(kind: int, payload: Any) -> BaseException:
     """The error that an outcome is, as `multiprocessing.pool` has it. Runs the user's code (unpickling)."""
-    theirs: Any = mp_pool
     if kind == Kind.STOPPED:
         return CancelledError("the task stopped itself")
+    from multiprocessing import pool  # (its imports cost more than a pool)
+
+    theirs: Any = pool
     if kind == Kind.UNSENT:
         error: BaseException = theirs.MaybeEncodingError(verdicts.loaded(payload[:3], theirs.RemoteTraceback), payload[3])
         return error

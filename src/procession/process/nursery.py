@@ -6,9 +6,11 @@ skipped. A fork of the user's leaves the child with an empty nursery of its own.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
 import signal
+import sys
 import threading
 from collections import deque
 from typing import Any, NamedTuple
@@ -84,6 +86,17 @@ class Nursery:
                     continue
             except OSError:
                 return
+
+    def expect(self, modules: set[str], count: int) -> None:
+        """So many children that need these modules are about to be started: let spares be made for them. Does not wait; what
+        goes wrong is told by the start."""
+        self.learn(modules)
+        with self._lock, contextlib.suppress(OSError):
+            family.ensure()
+            if self._zygote is None or self._zygote.exited:
+                self._launch()
+            while len(self._spares) < min(count, SPARES) and self._order():
+                continue
 
     def warm_up(self) -> None:
         """Launch the zygote and order spares, without waiting for them."""
@@ -207,8 +220,7 @@ class Nursery:
 
 def boot_message(member: int, told: world.Baseline, preload: list[str]) -> dict[str, Any]:
     """What a helper must know before its first start."""
-    from procession import compat
-
+    compat = sys.modules.get("procession.compat")  # (not worth an import: who installed it has it)
     return {
         "member": member,
         "parent_member": family.me,
@@ -216,7 +228,7 @@ def boot_message(member: int, told: world.Baseline, preload: list[str]) -> dict[
         "main": main_module.describe_main(),
         "state": portable.common_state(),
         "preload": preload,
-        "compat": compat.installed(),
+        "compat": compat is not None and compat.installed(),
     }
 
 

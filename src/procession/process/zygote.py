@@ -57,7 +57,7 @@ def prepare(boot: dict[str, Any]) -> None:
 def _practise(boot: dict[str, Any]) -> None:
     """All is imported: rehearse, leave nothing for the collector to touch, and as few page-table entries as can be."""
     spare.note_state()
-    _answer(boot, once=True)  # whoever waits for us goes first
+    _answer(boot, once=True)  # whoever waits for us goes first, with all that were ordered
     with contextlib.suppress(Exception):  # without them a start is slower, no more
         for _ in range(REHEARSALS):
             rehearsal.rehearse(boot["member"])
@@ -115,7 +115,7 @@ def serve(boot: dict[str, Any]) -> None:
 
 
 def _answer(boot: dict[str, Any], *, once: bool) -> int:
-    """Make the spares that are ordered, until something else comes (or, with `once`, for one order at most); what came."""
+    """Make the spares that are ordered, until something else comes (or, with `once`, until none is left); what came."""
     came = _native.zygote_serve(fds.CONTROL_FD, fds.PARENT_FD, spare.PATIENCE, atfork.by_the_book(), once)
     if len(came) == 4:
         spare.live(boot, *came)
