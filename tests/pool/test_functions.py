@@ -215,3 +215,39 @@ def test_a_function_that_cannot_be_loaded_is_its_tasks_error(executor: ProcessPo
         with pytest.raises(ValueError, match="does not unpickle"):
             future.result(LIMIT)
     assert executor.submit(abs, -1).result(LIMIT) == 1
+
+
+def test_a_module_that_makes_an_executor_when_it_is_imported_starts_nothing_by_that(program: Any) -> None:
+    """Workers import it, and their zygote does: none of them has a child for it, and the zygote is not given up."""
+    program.script(
+        """
+        import os
+        import procession
+        executor = procession.ProcessPoolExecutor(2)
+
+        def children(pid):
+            with open(f"/proc/{pid}/task/{pid}/children") as file:
+                return file.read().split()
+
+        def look(_):
+            return children(os.getpid())
+        """,
+        "with_executor.py",
+    )
+    done = program.run_script("""
+        import os
+        import procession
+        import with_executor
+        from procession.process.nursery import nursery
+
+        if __name__ == "__main__":
+            with procession.Pool(2) as pool:
+                print(pool.map(with_executor.look, range(2)), pool.map(with_executor.look, range(2)))
+            first = nursery._zygote.pid
+            with procession.Pool(1) as pool:
+                print(pool.apply(with_executor.look, (0,)), nursery._zygote.pid == first, nursery.preload())
+    """)
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[0] == "[[], []] [[], []]"
+    assert done.stdout.splitlines()[1].startswith("[] True ")
+    assert "with_executor" in done.stdout

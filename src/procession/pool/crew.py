@@ -75,10 +75,11 @@ class Member:
 
 
 def expect(settings: Any, context: Any) -> None:
-    """A pool is being made: let its workers' processes be made meanwhile."""
+    """A pool is being made: let its workers' processes be made meanwhile, if it starts them at once. (Many a module makes an
+    executor when it is imported, in the zygote, too: nothing is to be started by that.)"""
     modules = {worker.__name__, "logging"}  # (the latter if it is imported here)
-    if getattr(context, "_name", "") in ("zygote", "forkserver"):
-        nursery.expect(modules, settings.workers if settings.eager else 1)
+    if settings.eager and getattr(context, "_name", "") in ("zygote", "forkserver"):
+        nursery.expect(modules, settings.workers)
     else:
         nursery.learn(modules)
 
