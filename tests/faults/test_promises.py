@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -64,13 +65,14 @@ def test_a_parent_that_computes_in_c_with_the_gil_held(program: Any, method: str
         from procession.testing.saboteurs import hold_the_gil, sleep_for_ever
         p = procession.get_context({method!r}).Process(target=sleep_for_ever); p.start()
         print(p.pid, flush=True)
-        hold_the_gil(3)
+        hold_the_gil(1.5)
         print("computed", flush=True)
         p.join(); print(p.exitcode, flush=True)""")
     who = identity(int(parent.stdout.readline()))
     assert who is not None
     os.kill(who.pid, signal.SIGKILL)
     eventually(lambda: gone(who), 2, "reaped while the GIL is held")
+    assert not select.select([parent.stdout], [], [], 0)[0], "it was not held so long"
     assert parent.stdout.readline() == "computed\n"
     assert parent.stdout.readline() == "-9\n"
     assert callable(hold_the_gil)
