@@ -170,6 +170,40 @@ static void verify_take_late(void) {
     gone = 0;
 }
 
+/* --- recovery after one that was about to take, or had taken; who recovers is killed, and another does it again -------------- */
+
+static uint64_t in_hand_of_dead(void) { return word_read(&commons_records()[plan->dead.slot].task); }
+
+static void note_and_die(void) {
+    join_queue();
+    CHECK(mutex_try((struct mutex){&queue.queue->getting, plan->cell | KEY_PART(PART_GETTING)}) == 0);
+    task_begin(&queue, 1);
+}
+static void prepare_noted(void) {
+    prepare_some();
+    die_as(note_and_die);
+}
+static void verify_noted(void) {
+    run_recover();
+    expect(in_hand_of_dead() == 0 && task_of_dead(plan->dead.slot) == 0, "what was not taken is said to be in hand");
+    verify(1, filled, 0);
+}
+
+static void take_and_die(void) {
+    join_queue();
+    take();
+    CHECK(mutex_try((struct mutex){&queue.queue->getting, plan->cell | KEY_PART(PART_GETTING)}) == 0);
+}
+static void prepare_taken(void) {
+    prepare_some();
+    die_as(take_and_die);
+}
+static void verify_taken(void) {
+    run_recover();
+    expect(in_hand_of_dead() == 1 && task_of_dead(plan->dead.slot) == 1, "what was taken is not said to be in hand");
+    verify(2, filled, 0);
+}
+
 /* --- withdrawing --------------------------------------------------------------------------------------------------------- */
 
 static uint64_t withdrawn;
@@ -316,6 +350,8 @@ int main(int argc, char **argv) {
         {.name = "take two tasks", .prepare = prepare_some, .before = join_queue, .run = run_take_two, .verify = verify_take_two},
         {.name = "take tasks into the next segment", .prepare = prepare_late, .before = join_queue, .run = run_take_three,
          .verify = verify_take_late},
+        {.name = "recover one that was about to take", .prepare = prepare_noted, .run = run_recover, .verify = verify_noted},
+        {.name = "recover one that had taken", .prepare = prepare_taken, .run = run_recover, .verify = verify_taken},
         {.name = "withdraw the first", .prepare = prepare_some, .before = join_queue, .run = run_withdraw_first,
          .verify = verify_first},
         {.name = "withdraw the second", .prepare = prepare_some, .before = join_queue, .run = run_withdraw_second,

@@ -42,8 +42,8 @@ class Options(_Fields):
 
     __slots__ = ()
 
-    def __new__(cls, **given: Any) -> Options:
-        self = super().__new__(cls, **given)
+    def __new__(cls, *given: Any, **named: Any) -> Options:
+        self = super().__new__(cls, *given, **named)
         self._check()
         return self
 

@@ -56,10 +56,8 @@ class Nursery:
         Waits for as long as the zygote takes to make one: nothing when one stands ready, some 70 ms the first time.
         """
         with self._lock:
-            family.ensure()
             for _ in range(_ATTEMPTS):
-                if self._zygote is None or self._zygote.exited:
-                    self._launch()
+                self._ensure()
                 spare = self._next()
                 if spare is not None:
                     return spare
@@ -92,9 +90,7 @@ class Nursery:
         goes wrong is told by the start."""
         self.learn(modules)
         with self._lock, contextlib.suppress(OSError):
-            family.ensure()
-            if self._zygote is None or self._zygote.exited:
-                self._launch()
+            self._ensure()
             while len(self._spares) < min(count, SPARES) and self._order():
                 continue
 
@@ -107,9 +103,7 @@ class Nursery:
         """See to it that there is a zygote, whatever the start method: it is also who ends what we leave if we are killed."""
         if self._zygote is None or self._zygote.exited:
             with self._lock:
-                family.ensure()
-                if self._zygote is None or self._zygote.exited:
-                    self._launch()
+                self._ensure()
 
     def _order(self) -> bool:
         """Ask the zygote for one more. False when it is dead."""
@@ -126,6 +120,12 @@ class Nursery:
         return True
 
     # --- the zygote ---
+
+    def _ensure(self) -> None:
+        """There is a zygote. With the lock."""
+        family.ensure()
+        if self._zygote is None or self._zygote.exited:
+            self._launch()
 
     def _launch(self) -> None:
         if self._zygote is not None and self._zygote.status == lessons.REFUSED << 8:
