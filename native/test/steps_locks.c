@@ -143,6 +143,18 @@ static void verify_semaphore(void) {
     expect(semaphore_value(object()) == 0, "permits from nowhere");
 }
 
+/* The victim has been told of a permit, and before it takes that it is told of another, which is the survivor's then. */
+static void give_another(const char *where) {
+    if (strcmp(where, "waits again") != 0) return;
+    meanwhile = NULL;
+    semaphore_give(object(), 1);
+}
+static void before_told_twice(void) { meanwhile = give_another; }
+static void run_told_twice(void) { /* (not left to who learns of our end) */
+    run_take();
+    EVENTUALLY(word_read(&plan->done));
+}
+
 /* --- shares -------------------------------------------------------------------------------------------------------------- */
 
 static void prepare_shares(void) { plan->cell = make(CELL_SHARES, 3, 3, CELL_SENT | CELL_BOUNDED); }
@@ -336,6 +348,8 @@ static const struct operation operations[] = {
     {"semaphore take", prepare_permit, NULL, NULL, run_take, NULL, verify_semaphore},
     {"semaphore take, waiting", prepare_semaphore, NULL, NULL, run_take, attend_semaphore, verify_semaphore},
     {"semaphore take before another", prepare_semaphore, survive_semaphore, NULL, run_take, attend_semaphore, verify_semaphore},
+    {"semaphore take, told of another", prepare_semaphore, survive_semaphore, before_told_twice, run_told_twice, attend_semaphore,
+     verify_semaphore},
     {"semaphore give", prepare_semaphore, survive_semaphore, survivor_first, run_give, NULL, verify_semaphore},
     {"semaphore give three", prepare_semaphore, survive_semaphore, survivor_first, run_give_three, NULL, verify_semaphore},
     {"shares", prepare_shares, NULL, NULL, run_shares, NULL, verify_shares},

@@ -246,6 +246,21 @@ static void verify_waiting_get(void) {
     verify(0, 0);
 }
 
+/* The victim has been told of a message, and before it takes that it is told of another, which is the survivor's then. */
+static void put_another(const char *where) {
+    if (strcmp(where, "waits again") != 0) return;
+    meanwhile = NULL;
+    put(1);
+}
+static void before_told_twice(void) {
+    join_queue();
+    meanwhile = put_another;
+}
+static void run_told_twice(void) { /* (not left to who learns of our end) */
+    run_waiting_get();
+    EVENTUALLY(word_read(&plan->done));
+}
+
 /* --- the end: the survivor waits for ever, the victim closes or just goes ----------------------------------------------- */
 
 static void survive_closing(void) {
@@ -321,6 +336,8 @@ int main(int argc, char **argv) {
          .before = before_waited, .run = run_get, .verify = verify_space},
         {.name = "wait for a message", .prepare = prepare_empty, .survive = survive_get, .before = before_waiting_get,
          .run = run_waiting_get, .attend = attend_waiting_get, .verify = verify_waiting_get},
+        {.name = "wait for a message, and be told of another", .prepare = prepare_empty, .survive = survive_get,
+         .before = before_told_twice, .run = run_told_twice, .attend = attend_waiting_get, .verify = verify_waiting_get},
         {.name = "close", .prepare = prepare_empty, .survive = survive_closing, .before = before_closing, .run = run_close,
          .verify = verify_closed},
         {.name = "leave", .prepare = prepare_empty, .survive = survive_closing, .before = before_closing, .run = run_leave,

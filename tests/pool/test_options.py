@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import os
+import pickle
 import time
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +14,7 @@ import pytest
 import procession
 from procession import TaskTimeout, WorkerDied
 from procession.pool.executor import ProcessPoolExecutor
+from procession.pool.options import PLAIN
 from procession.testing import saboteurs
 from procession.testing.watch import eventually
 
@@ -219,3 +222,8 @@ def test_all_options_at_once_in_pieces(executor: ProcessPoolExecutor) -> None:
     assert list(view.map(pow, range(50), [2] * 50, chunksize=7)) == [number**2 for number in range(50)]
     assert view.submit(lambda *, a: a, a=5).result(LIMIT) == 5
     eventually(lambda: executor._engine.outstanding() == 0)
+
+
+def test_options_can_be_copied_and_sent() -> None:
+    options = PLAIN.changed(timeout=2, name="slow")
+    assert pickle.loads(pickle.dumps(options)) == copy.copy(options) == options != PLAIN
