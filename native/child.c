@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -184,9 +183,10 @@ static void collect_keeper(pid_t keeper) {
     if (keeper && child_adopt(keeper, -1, (struct member){PN_NO_SLOT, 0}, &child) == 0) child_drop(child);
 }
 
-/* Put in order what the dead child left in the commons. */
+/* Put in order what the dead child left in the commons: before anybody may see that it has ended, so that who has joined it
+ * finds its locks free, and marked. */
 static void post_mortem(struct child *child) {
-    struct record *record = table_get(child->who);
+    struct record *record = commons ? table_get(child->who) : NULL;
     if (!record) return;
     word_poke(&record->run_time, child->run_time);
     word_poke(&record->ready_time, child->ready_time);
@@ -197,7 +197,14 @@ static void post_mortem(struct child *child) {
     if (flags & RECORD_PROCESS) commons_bury(record, (uint32_t)child->status);
     recover(child->who.slot, child->status == 0);
     arena_disown(OWNER_MEMBER(child->who.slot));
-    word_or(&record->flags, RECORD_BURIED); /* until now nobody but us frees it while we live (kin.c) */
+    pn_step("put in order by the reaper");
+}
+
+/* The record may go: after the end is told, since those who ask a child that has not ended read it there. */
+static void bury(struct child *child) {
+    struct record *record = commons ? table_get(child->who) : NULL;
+    if (!record) return;
+    uint32_t flags = word_or(&record->flags, RECORD_BURIED); /* until now nobody but us frees it while we live (kin.c) */
     pn_step("buried by the reaper");
     if (flags & RECORD_CHILDLESS) table_free(child->who);
     else reaper_sweep_later(child->who);
@@ -237,6 +244,19 @@ static int take_status(struct child *child) {
     return r != 0;
 }
 
+/* With a reference for the caller. */
+static void tell_the_end(struct child *child) {
+    pthread_mutex_lock(&reaper_lock);
+    reaper_unwatch(child, child->pidfd);
+    close_pidfd(child);
+    child->kill_at = PN_FOREVER;
+    word_publish(&child->exited, 1); /* (reaping stays 1: nobody asks the kernel again) */
+    futex_wake(&child->exited, INT_MAX);
+    child->references++;
+    reaper_delist(child);
+    pthread_mutex_unlock(&reaper_lock);
+}
+
 static int try_reap(struct child *child) {
     if (child->pidfd < 0) return word_read(&child->exited);
     if (!word_swap(&child->reaping, 0, 1)) return word_read(&child->exited) ? 1 : -EBUSY;
@@ -247,27 +267,26 @@ static int try_reap(struct child *child) {
         word_publish(&child->reaping, 0);
         return 0;
     }
-    pthread_mutex_lock(&reaper_lock);
-    reaper_unwatch(child, child->pidfd);
-    close_pidfd(child);
-    child->kill_at = PN_FOREVER;
-    word_publish(&child->exited, 1); /* (reaping stays 1: nobody asks the kernel again) */
-    futex_wake(&child->exited, INT_MAX);
-    child->references++;
-    reaper_delist(child);
-    pthread_mutex_unlock(&reaper_lock);
-    if (commons) post_mortem(child);
+    post_mortem(child);
+    tell_the_end(child);
+    bury(child);
     pthread_mutex_lock(&reaper_lock);
     reaper_release(child);
     pthread_mutex_unlock(&reaper_lock);
     return 1;
 }
 
+/* The deadline, or a millisecond from now: for a wait whose wake-up may not come. */
+static int64_t soon(int64_t deadline) {
+    int64_t moment = clock_monotonic() + PN_SECOND / 1000;
+    return moment < deadline ? moment : deadline;
+}
+
 int child_poll(struct child *child) {
     for (;;) {
         int r = word_read(&child->exited) ? 1 : try_reap(child);
         if (r >= 0) return r;
-        sched_yield(); /* another thread is asking the kernel: who saw the pidfd readable must not be told "no" */
+        futex_wait(&child->exited, 0, soon(PN_FOREVER)); /* another thread is at it: who saw the pidfd must not be told "no" */
     }
 }
 
@@ -295,12 +314,6 @@ static bool has_pidfd(struct child *child) {
     bool has = child->pidfd >= 0;
     pthread_mutex_unlock(&reaper_lock);
     return has;
-}
-
-/* The deadline, or a millisecond from now: for a wait whose wake-up may not come. */
-static int64_t soon(int64_t deadline) {
-    int64_t moment = clock_monotonic() + PN_SECOND / 1000;
-    return moment < deadline ? moment : deadline;
 }
 
 int child_wait(struct child *child, int64_t deadline) {

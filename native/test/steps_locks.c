@@ -1,5 +1,6 @@
 /* Killed at every step: cells, locks, semaphores, shares, and the recovery of these. */
 #define _GNU_SOURCE
+#include "../child.h"
 #include "../semaphore.h"
 #include "steps_sync.h"
 
@@ -333,6 +334,32 @@ static int the_next_member_of_a_slot_keeps_what_it_has(void) {
     return !kept || meanwhile;
 }
 
+static struct child *ended;
+static bool told_too_early;
+
+static void look_whether_it_is_told(const char *where) {
+    if (strcmp(where, "epitaph") != 0) return;
+    told_too_early = word_read(&ended->exited);
+    meanwhile = NULL;
+}
+
+/* Whoever reaps: until the lock is free and marked, nobody is told that its holder has ended. */
+static int who_has_joined_the_dead_finds_its_lock_marked(void) {
+    found_alone(CELL_LOCK, 0);
+    plan->dead = add();
+    word_or(&commons_records()[plan->dead.slot].flags, RECORD_SYNC);
+    word_publish(&object()->word, plan->dead.slot + 1);
+    pid_t pid = sleeper();
+    CHECK(child_adopt(pid, -1, plan->dead, &ended) == 0);
+    meanwhile = look_whether_it_is_told;
+    kill(pid, SIGKILL);
+    CHECK(child_wait(ended, PN_FOREVER) == 1);
+    bool marked = word_read(&object()->word) == HOLDER_DIED && !meanwhile && !told_too_early;
+    if (!marked) fprintf(stderr, "an end was told before the dead one's lock was free\n");
+    child_drop(ended);
+    return !marked; /* (the commons stays: the reaper may still be at the record) */
+}
+
 /* --- the run ----------------------------------------------------------------------------------------------------------- */
 
 static const struct operation operations[] = {
@@ -369,5 +396,6 @@ static const struct operation operations[] = {
 int main(int argc, char **argv) {
     int failed = kill_all(operations, sizeof operations / sizeof *operations, argc < 2 ? NULL : argv[1]);
     failed += the_next_member_of_a_slot_keeps_what_it_has();
+    failed += who_has_joined_the_dead_finds_its_lock_marked();
     return failed;
 }
