@@ -160,8 +160,13 @@ void bell_restart(void) {
     pthread_mutex_unlock(&bell.lock);
 }
 
+static uint32_t forks;
+
+uint32_t bell_forks(void) { return forks; }
+
 /* In a forked child: the channels are the parent's. */
 void bell_forget(void) {
+    forks++;
     for (uint32_t i = 0; i < bell.size; i++)
         if (bell.fds[i] >= 0) close(bell.fds[i]);
     free(bell.fds);

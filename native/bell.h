@@ -11,6 +11,8 @@
 /* A new channel and its eventfd. 0 or -errno. Starts the thread. */
 int bell_open(uint32_t *channel, int *fd);
 void bell_close(uint32_t channel);
+/* How often this process, and those it comes from, have been forked since: channels from before are the parent's. */
+uint32_t bell_forks(void);
 /* Ring at the member with this slot + 1. */
 void bell_ring(uint32_t owner);
 

@@ -1,6 +1,8 @@
 #define _GNU_SOURCE
 #include "recover.h"
 
+#include <errno.h>
+
 #include "barrier.h"
 #include "event.h"
 #include "holdings.h"
@@ -175,6 +177,28 @@ static void recover_wait(struct wait *wait, const struct dead *dead) {
         pn_step("passed on");
         wait_take_back(wait, state); /* (unless it was told something just now) */
         pn_step("wait freed");
+    }
+}
+
+/* Nobody comes back to it: as if it had been given up. */
+static void abandon(struct wait *wait) {
+    uint32_t key = word_peek(&wait->key), units = word_peek(&wait->units), stake = word_peek(&wait->stake);
+    struct cell *cell = cell_at(KEY_CELL(key));
+    if (cell_kind(cell) == CELL_SHARES && !(key & KEY_GUARD)) {
+        if (shares_end(cell, wait))
+            while (shares_give(cell, stake, units, true) == -EINTR) continue;
+        return;
+    }
+    enum wait_state told = wait_end(wait);
+    if (told > WAIT_TASKED) pass_on(key, told);
+}
+
+void recover_channel(uint32_t channel) {
+    for (uint32_t i = 0; i < waits_used(); i++) {
+        struct wait *wait = wait_at(i);
+        uint32_t state = word_read(&wait->state);
+        bool ours = WAIT_OWNER(state) == sync_me && (state & 0xff) > WAIT_CLAIMED && (state & 0xff) < WAIT_EPITAPH;
+        if (ours && word_read(&wait->channel) == channel) abandon(wait);
     }
 }
 

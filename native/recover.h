@@ -23,5 +23,7 @@ bool recover_look(uint32_t key);
 /* How long to wait for `key` until the next look, after a `last` time: twice as long each time, but no longer than a second
  * where the holder has no reaper (it came from the user's own fork, or outlived its parent). */
 int64_t recover_patience(uint32_t key, int64_t last);
+/* The waits of ours that ring `channel` (bell.h) are given up: nobody comes back to them. May wait for a guard, for a moment. */
+void recover_channel(uint32_t channel);
 
 #endif

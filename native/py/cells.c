@@ -185,22 +185,6 @@ static PyObject *told(PyObject *module, PyObject *arg) {
     return list;
 }
 
-static PyObject *bell_open_(PyObject *module, PyObject *unused) {
-    uint32_t channel;
-    int fd;
-    (void)module, (void)unused;
-    int error = bell_open(&channel, &fd);
-    return error ? raise_sync(error) : Py_BuildValue("Ii", channel, fd);
-}
-
-static PyObject *bell_close_(PyObject *module, PyObject *arg) {
-    unsigned long channel = PyLong_AsUnsignedLong(arg);
-    (void)module;
-    if (channel == (unsigned long)-1 && PyErr_Occurred()) return NULL;
-    bell_close((uint32_t)channel);
-    Py_RETURN_NONE;
-}
-
 /* --- who --- */
 
 static PyObject *person(uint32_t owner, uint32_t tid, uint64_t since) {
@@ -330,7 +314,5 @@ PyMethodDef cell_functions[] = {
     {"wait_end", end, METH_O, "wait_end(wait): what it was told (5 woken, 6 passed, 7 refused)."},
     {"wait_is_told", is_told, METH_O, "wait_is_told(wait): whether it was told anything."},
     {"waits_told", told, METH_O, "waits_told(channel): those of our waits that were told something."},
-    {"bell_open", bell_open_, METH_NOARGS, "A new channel: (channel, descriptor)."},
-    {"bell_close", bell_close_, METH_O, "bell_close(channel)"},
     {0},
 };

@@ -43,7 +43,8 @@ static int add_constants(PyObject *module) {
 
 static int add_types(PyObject *module) {
     PyType_Spec *const specs[] = {&lock_spec,  &rlock_spec,     &semaphore_spec, &shares_spec,
-                                  &event_spec, &condition_spec, &barrier_spec,   &queue_spec, &lead_spec};
+                                  &event_spec, &condition_spec, &barrier_spec,   &queue_spec, &lead_spec,
+                                  &bell_spec};
     for (size_t i = 0; i < sizeof specs / sizeof *specs; i++) {
         PyObject *type = PyType_FromModuleAndSpec(module, specs[i], NULL);
         int error = type ? PyModule_AddType(module, (PyTypeObject *)type) : -1;

@@ -128,7 +128,7 @@ extern PyMethodDef memory_functions[];
 int guarded_add(PyObject *module);
 
 extern PyType_Spec lock_spec, rlock_spec, semaphore_spec, shares_spec, event_spec, condition_spec, barrier_spec;
-extern PyType_Spec map_spec, list_spec, lead_spec;
+extern PyType_Spec map_spec, list_spec, lead_spec, bell_spec;
 extern PyTypeObject *map_type, *list_type;
 extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];

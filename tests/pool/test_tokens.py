@@ -53,15 +53,17 @@ class Members:
         self.ctx, self.given = ctx, given
         self.all: list[tuple[Any, Any]] = []
 
-    def start(self, kind: str) -> tuple[Any, Any]:
-        """A worker; ``(process, pipe)``: it says "begun" when it is in its turn, and ends it when told."""
+    def start(self, kind: str, patience: float = LIMIT) -> tuple[Any, Any]:
+        """A worker; ``(process, pipe)``: it says "begun" when it is in its turn, and ends it when told. Without a token it goes
+        on after `patience` seconds."""
         given = self.given
 
         def work(pipe: Any) -> None:
-            from procession.pool.tokens import Turn, adopt
+            from procession.pool import tokens
 
-            adopt(*given)
-            turn = Turn(kind)  # type: ignore[arg-type]
+            tokens.PATIENCE = patience
+            tokens.adopt(*given)
+            turn = tokens.Turn(kind)  # type: ignore[arg-type]
             turn.begin()
             pipe.send("begun")
             pipe.recv()
@@ -115,6 +117,13 @@ def test_workers_within_a_task_wait_for_one_and_the_heir_does_not(members: Membe
     assert not third.poll(0)
     first.send("end")
     assert said(third, "begun")
+
+
+def test_a_nested_one_that_has_waited_long_enough_goes_without(members: Members, two_tokens: Tokens) -> None:
+    holders = [members.start("nested")[1] for _ in range(2)]
+    assert all(said(pipe, "begun") for pipe in holders)
+    assert said(members.start("nested", patience=0.05)[1], "begun")
+    assert two_tokens.get_value() == 0
 
 
 def test_a_killed_one_s_token_goes_to_the_next(members: Members, two_tokens: Tokens) -> None:

@@ -14,7 +14,7 @@ import pytest
 from actors import Actor, Runner, wait_for_waiters
 
 import procession
-from procession import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RWLock, Semaphore
+from procession import Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RWLock, Semaphore, _native
 from procession.testing.watch import eventually
 
 
@@ -130,6 +130,51 @@ def check_unharmed(thing: Any, other: Actor) -> None:
 
 class Alarm(Exception):
     pass
+
+
+class CutOff:
+    """Its handler raises just when the wait has begun, before anybody has noted it."""
+
+    def __init__(self, thing: Any) -> None:
+        self.thing = thing
+
+    def _watch(self, channel: int) -> int:
+        self.thing._watch(channel)
+        self.between()
+        raise Alarm
+
+    def between(self) -> None:
+        """What happens meanwhile."""
+
+
+@pytest.mark.parametrize(
+    "make", [Event, lambda: busy(Lock()), lambda: busy(Semaphore()), procession.Queue, lambda: busy(Semaphore(robust=False))]
+)
+def test_a_wait_that_nobody_noted_ends_with_the_call(make: Callable[[], Any]) -> None:
+    thing = make()
+    with pytest.raises(Alarm):
+        procession.wait([CutOff(thing)])
+    _, waits = _native.cells_in_use()
+    with pytest.raises(Alarm):
+        procession.wait([CutOff(thing)])
+    assert _native.cells_in_use()[1] == waits
+
+
+@pytest.mark.parametrize("make", [Lock, Semaphore, lambda: Semaphore(robust=False)])
+def test_what_it_was_told_goes_to_the_next(make: Callable[[], Any]) -> None:
+    class Released(CutOff):
+        def between(self) -> None:
+            nonlocal runner
+            runner = Runner(self.thing.acquire)
+            wait_for_waiters(self.thing, 2)
+            self.thing.release()
+
+    thing, runner = busy(make()), None
+    with pytest.raises(Alarm):
+        procession.wait([Released(thing)])
+    assert runner is not None
+    assert runner.end() is True
+    thing.release()
 
 
 @pytest.mark.parametrize("returns", [True, False])

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import select
+import weakref
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -74,14 +75,16 @@ def _is_future(thing: Any) -> bool:
 class _FutureWait:
     """A wait for a future, as `concurrent.futures.wait` has it: told under the future's condition, and not after `_unwatch`."""
 
-    def __init__(self, future: Any, fd: int) -> None:
+    def __init__(self, future: Any, bell: _native.Bell) -> None:
         self._future = future
-        self._fd = fd
+        self._bell = weakref.ref(bell)  # (if we are interrupted, nobody unwatches, and the descriptor's number is another's)
         with future._condition:
             future._waiters.append(self)
 
     def add_result(self, future: Any) -> None:
-        os.write(self._fd, (1).to_bytes(8, "little"))
+        bell = self._bell()
+        if bell is not None and bell.fd >= 0:
+            os.write(bell.fd, (1).to_bytes(8, "little"))
 
     add_exception = add_cancelled = add_result
 
@@ -97,15 +100,19 @@ class _FutureWait:
 
 
 class _Watch:
-    """Waits for objects in the family's memory, and for futures, behind one descriptor."""
+    """Waits for objects in the family's memory, and for futures, behind one descriptor.
+
+    A signal's handler may raise at any moment, in here as well. Then the waits end with the bell.
+    """
 
     def __init__(self, things: list[Any]) -> None:
-        self._number, self.fd = _native.bell_open()
+        self._bell = _native.Bell()
+        self.fd = self._bell.fd
         self._waits: list[tuple[int, Any, Any]] = []
         try:
             for thing in things:
-                watched = _FutureWait(thing, self.fd) if _is_future(thing) else thing
-                self._waits.append((watched._watch(self._number), watched, thing))
+                watched = _FutureWait(thing, self._bell) if _is_future(thing) else thing
+                self._waits.append((watched._watch(self._bell.number), watched, thing))
         except BaseException:
             self.close()
             raise
@@ -128,7 +135,7 @@ class _Watch:
         while self._waits:
             wait, watched, _ = self._waits.pop()
             watched._unwatch(wait)
-        _native.bell_close(self._number)
+        self._bell.close()
 
 
 def _collect(

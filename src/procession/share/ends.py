@@ -61,7 +61,8 @@ class Reader:
 
     def __init__(self, queue: Any) -> None:
         self._queue = queue
-        self._number = self._fd = self._wait = -1
+        self._bell: _native.Bell | None = None
+        self._fd = self._wait = -1
 
     @classmethod
     def of(cls, queue: Any) -> Reader:
@@ -89,8 +90,9 @@ class Reader:
     def fileno(self) -> int:
         """A descriptor that is readable while there are messages."""
         if self._fd < 0:
-            self._number, self._fd = _native.bell_open()
-            self._wait = self._queue.there._watch(self._number)
+            bell = _native.Bell()  # (which ends the wait, too, if we are interrupted here)
+            self._wait = self._queue.there._watch(bell.number)
+            self._bell, self._fd = bell, bell.fd
         self._look()
         return self._fd
 
@@ -113,13 +115,9 @@ class Reader:
         """Nothing: whoever closes only one end goes on using the other."""
 
     def _shut(self) -> None:
-        if self._fd >= 0:
-            _native.wait_end(self._wait)
-            _native.bell_close(self._number)
-            self._fd = -1
-
-    def __del__(self) -> None:
-        self._shut()
+        if self._bell is not None:
+            self._bell.close()
+            self._bell, self._fd = None, -1
 
 
 class _Weak:

@@ -26,7 +26,8 @@ class Channel:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self.number, self._fd = _native.bell_open()
+        self._bell = _native.Bell()
+        self.number, self._fd = self._bell.number, self._bell.fd
         self.users = 0
         self._futures: dict[int, asyncio.Future[None]] = {}
         loop.add_reader(self._fd, self._rung)
@@ -59,7 +60,7 @@ class Channel:
         """Nobody waits any more."""
         if not self.loop.is_closed():
             self.loop.remove_reader(self._fd)
-        _native.bell_close(self.number)
+        self._bell.close()
 
 
 _channels: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()

@@ -43,8 +43,7 @@ def settle() -> None:
     """Bring the zygote and its spares to their resting state: launched, all spares there and met; and start the threads."""
     active_children()  # (forgets the ended)
     _settle_children()
-    channel, _ = _native.bell_open()  # (a launch stops the thread, which comes back when somebody needs it)
-    _native.bell_close(channel)
+    _native.Bell().close()  # (a launch stops the thread, which comes back when somebody needs it)
 
 
 def _settle_children() -> None:
