@@ -53,8 +53,12 @@ class Call(threading.Thread):
     def end(self) -> None:
         self.join(10)
         assert not self.is_alive(), "the call hangs"
-        if self.error is not None:
-            raise self.error
+        error, self.error = self.error, None
+        try:
+            if error is not None:
+                raise error
+        finally:
+            del error  # (no circle with its traceback: the standard library's connection has exported a buffer there, and says so)
 
 
 def kill(manager: Any) -> None:

@@ -140,18 +140,19 @@ def test_threads_share_a_handle() -> None:
 
 def test_ctrl_c_is_heard_while_another_is_in_it() -> None:
     code = (
-        "import os, signal, threading, time, procession\n"
+        "import os, signal, threading, procession\n"
         "d = procession.SharedDict({i: 'x' * 100 for i in range(50_000)})\n"
         "def busy(d):\n"
         "    while True: len(d)\n"
+        "looping, looks = threading.Event(), 0\n"
         "def stop(d, main):\n"
-        "    time.sleep(0.3)\n"
+        "    looping.wait()\n"
         "    os.kill(main, signal.SIGINT)\n"
         "p = procession.Process(target=busy, args=(d,), daemon=True)\n"
         "p.start()\n"
         "threading.Thread(target=stop, args=(d, os.getpid())).start()\n"
         "try:\n"
-        "    while True: list(d.items())\n"
+        "    while True: list(d.items()); looks += 1; looks < 20 or looping.set()\n"
         "except KeyboardInterrupt:\n"
         "    print('heard', len(d))\n"
     )
