@@ -177,10 +177,13 @@ static void close_pidfd(struct child *child) { /* wants the lock */
     child->pidfd = -1;
 }
 
-/* What holds the dead child's memory a moment longer is our child too: reap it when it ends. */
+/* What holds the dead child's memory a moment longer is our child too: reap it when it ends, or, if it cannot be watched, end it. */
 static void collect_keeper(pid_t keeper) {
     struct child *child;
-    if (keeper && child_adopt(keeper, -1, (struct member){PN_NO_SLOT, 0}, &child) == 0) child_drop(child);
+    if (!keeper) return;
+    int error = child_adopt(keeper, -1, (struct member){PN_NO_SLOT, 0}, &child);
+    if (error) turn_away(keeper, error);
+    else child_drop(child);
 }
 
 /* Put in order what the dead child left in the commons: before anybody may see that it has ended, so that who has joined it
@@ -192,18 +195,18 @@ static void post_mortem(struct child *child) {
     word_poke(&record->ready_time, child->ready_time);
     word_poke(&record->peak_kib, (uint32_t)child->usage.ru_maxrss);
     word_poke(&record->status, (uint32_t)child->status);
-    uint32_t flags = word_read(&record->flags);
-    collect_keeper((pid_t)word_read(&record->keeper));
-    if (flags & RECORD_PROCESS) commons_bury(record, (uint32_t)child->status);
+    if (word_read(&record->flags) & RECORD_PROCESS) commons_bury(record, (uint32_t)child->status);
     recover(child->who.slot, child->status == 0);
     arena_disown(OWNER_MEMBER(child->who.slot));
     pn_step("put in order by the reaper");
 }
 
-/* The record may go: after the end is told, since those who ask a child that has not ended read it there. */
+/* The record may go: after the end is told, since those who ask a child that has not ended read it there. (And there is a
+ * descriptor for the keeper then.) */
 static void bury(struct child *child) {
     struct record *record = commons ? table_get(child->who) : NULL;
     if (!record) return;
+    collect_keeper((pid_t)word_read(&record->keeper));
     uint32_t flags = word_or(&record->flags, RECORD_BURIED); /* until now nobody but us frees it while we live (kin.c) */
     pn_step("buried by the reaper");
     if (flags & RECORD_CHILDLESS) table_free(child->who);

@@ -95,15 +95,21 @@ def test_an_error_of_the_objects_own_comes_through() -> None:
 
 
 def test_too_few_descriptors(ctx: Any) -> None:
-    """A clean OSError, and it works again when there are."""
+    """A clean OSError, and it works again when there are. Who ends meanwhile is reaped, with what keeps its memory a moment longer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ctx.Process(target=int).start()
+    gate = ctx.Event()
+    ends = ctx.Process(target=gate.wait)
+    ends.start()
+    assert ends.sentinel >= 0  # (whose descriptor is not given back)
     started, taken, failed = [], [], None
     resource.setrlimit(resource.RLIMIT_NOFILE, (300, hard))
     try:
         with contextlib.suppress(OSError):
             while True:
                 taken.append(os.dup(0))
+        gate.set()
+        ends.join()
         for _ in range(20):  # (what stands ready may be started without a descriptor more)
             started.append(ctx.Process(target=sleep_for_ever))
             started[-1].start()
