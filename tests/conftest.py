@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 
 import procession
+from procession.core import callers
 from procession.testing import leaks
 
 SOURCE = Path(procession.__file__).parents[1]
@@ -36,6 +37,7 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    callers.IDLENESS = 0.1  # (its thread stays for so many seconds: the guard waits until it has gone)
     config.addinivalue_line("markers", "no_leak_guard: the test runs no process of ours in this one")
 
 

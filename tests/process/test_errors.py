@@ -95,7 +95,8 @@ def test_an_error_of_the_objects_own_comes_through() -> None:
 
 
 def test_too_few_descriptors(ctx: Any) -> None:
-    """A clean OSError, and it works again when there are. Who ends meanwhile is reaped, with what keeps its memory a moment longer."""
+    """A clean OSError, and it works again when there are. Who ends meanwhile is reaped, with what keeps its memory
+    a moment longer."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     ctx.Process(target=int).start()
     gate = ctx.Event()

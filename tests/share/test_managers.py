@@ -58,7 +58,7 @@ class Call(threading.Thread):
             if error is not None:
                 raise error
         finally:
-            del error  # (no circle with its traceback: the standard library's connection has exported a buffer there, and says so)
+            del error  # (no circle with its traceback: in it the standard library's connection has exported a buffer)
 
 
 def kill(manager: Any) -> None:
