@@ -182,8 +182,8 @@ static void collect_keeper(pid_t keeper) {
     struct child *child;
     if (!keeper) return;
     int error = child_adopt(keeper, -1, (struct member){PN_NO_SLOT, 0}, &child);
-    if (error) turn_away(keeper, error);
-    else child_drop(child);
+    if (error == 0) child_drop(child);
+    else if (waitpid(keeper, NULL, WNOHANG | __WALL) == 0) turn_away(keeper, error); /* (ours still: the number is no other's) */
 }
 
 /* Put in order what the dead child left in the commons: before anybody may see that it has ended, so that who has joined it
