@@ -12,7 +12,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.core import forkhooks
+from procession.core import coroutines, forkhooks
 from procession.core.stdlib import mp_process, mp_threading, mp_util
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def live(process: Process, parent_sentinel: int | None) -> int:
     try:
         _enter(process, util, parent_sentinel)
         try:
-            process.run()
+            coroutines.finished(process.run())  # type: ignore[func-returns-value]  # (a subclass's may be an `async def`)
             code = 0
         finally:
             _finish(util)

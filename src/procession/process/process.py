@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Iterable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
+from procession.core import coroutines
 from procession.core.stdlib import mp_context, mp_process
 from procession.errors import ClosedError, ProcessStateError
 from procession.process import streams
@@ -30,7 +31,8 @@ class Times(NamedTuple):
 
 
 class Process(BaseProcess):
-    """A process that calls ``target(*args, **kwargs)``, or a subclass's `run`.
+    """A process that calls ``target(*args, **kwargs)``, or a subclass's `run`; if that is an ``async def``, in an event loop of
+    the child's own.
 
     All of `multiprocessing.Process` with the same meaning. What is added is keyword-only:
 
@@ -77,9 +79,10 @@ class Process(BaseProcess):
     # --- life ---
 
     def run(self) -> None:
-        """What the child does; a subclass may define it anew. Called by `start` in the child, or by you, in place."""
+        """What the child does; a subclass may define it anew, as an ``async def``, too. Called by `start` in the child, or by
+        you, in place. A target that is a coroutine function runs in an event loop of its own, by `asyncio.run`."""
         if self._target:
-            self._target(*self._args, **self._kwargs)
+            coroutines.finished(self._target(*self._args, **self._kwargs))
 
     def start(self) -> None:
         """Start the child and return; at once if a spare stands ready (the very first start launches the zygote).

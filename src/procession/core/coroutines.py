@@ -1,0 +1,37 @@
+"""Coroutine functions where a plain function is expected: as a process's target, its `run`, a pool's initializer."""
+
+from __future__ import annotations
+
+from types import CoroutineType
+from typing import Any
+
+__all__ = ["finished", "is_coroutine_function"]
+
+_CO_COROUTINE = 0x80  # (inspect.CO_COROUTINE; `inspect` takes a while to import)
+
+
+def is_coroutine_function(function: Any) -> bool:
+    """Whether to call it gives a coroutine, as far as can be seen without calling it: an ``async def``, a method that is one, a
+    partial of one, an object whose class has an ``async def __call__``. Does not block, and runs nothing of the user's."""
+    for _ in range(100):  # (a partial may be in a circle)
+        inner = getattr(function, "func", None) if type(function).__name__ == "partial" else None
+        inner = inner if inner is not None else getattr(function, "__func__", None)
+        if inner is None:
+            break
+        function = inner
+    code = getattr(function, "__code__", None)
+    if code is None and not isinstance(function, type):
+        calls = (vars(kind).get("__call__") for kind in type(function).__mro__)
+        code = getattr(next(filter(None, calls), None), "__code__", None)
+    return bool(getattr(code, "co_flags", 0) & _CO_COROUTINE)
+
+
+def finished(result: Any) -> Any:
+    """What a call returned; if that is a coroutine, what comes of it: it is run to its end in an event loop of its own
+    (`asyncio.run`). For the main thread of a process in which no loop runs. Blocks; raises what the coroutine raises; Ctrl-C
+    cancels it."""
+    if type(result) is not CoroutineType:
+        return result
+    import asyncio
+
+    return asyncio.run(result)
