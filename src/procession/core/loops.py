@@ -1,0 +1,173 @@
+"""The running event loop, whichever library's it is: asyncio's (uvloop's, too) or trio's; anyio is one of these underneath.
+
+Everything awaitable in the package goes through here, and nothing else imports asyncio or trio in order to wait.
+"""
+
+from __future__ import annotations
+
+import sys
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import Any, NewType
+from weakref import WeakSet
+
+from procession.core import forkhooks
+from procession.core.lookout import Lookout
+
+__all__ = ["Cancellation", "Loop", "Note", "closing", "current"]
+
+#: What came to a task while it was shielded; only for `Loop.be_cancelled`.
+Cancellation = NewType("Cancellation", object)
+
+
+class Note(ABC):
+    """What one task sleeps on, and others of the same loop set. It is set once."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def set(self) -> None:
+        """Wake who waits, now or later. In the loop's thread (from others: ``loop.from_thread(note.set)``). Does not block."""
+
+    @abstractmethod
+    def is_set(self) -> bool:
+        """Whether it was set. Does not block."""
+
+    @abstractmethod
+    async def wait(self, deadline: float | None = None) -> bool:
+        """Sleep until it is set; False: `deadline`, by the loop's clock, came before. Can be cancelled, also when it was set
+        just then: look at `is_set`. In trio a checkpoint in any case."""
+
+
+class Loop(ABC):
+    """One running event loop: the same object for as long as it runs; may be a key. But for `from_thread`, all is for its own
+    thread. A forked child's copy does nothing."""
+
+    _lookout: Lookout
+
+    @abstractmethod
+    def time(self) -> float:
+        """Seconds, by the loop's own clock."""
+
+    @abstractmethod
+    def note(self) -> Note:
+        """A new note, not set."""
+
+    @abstractmethod
+    def from_thread(self, call: Callable[..., object], *args: Any) -> None:
+        """Have ``call(*args)`` called in the loop, soon; from any thread. Does nothing if the loop is over. Does not block."""
+
+    @abstractmethod
+    async def checkpoint(self) -> None:
+        """What trio's users expect of each async function: others have a turn, and a cancellation comes out here. In asyncio:
+        nothing."""
+
+    @abstractmethod
+    async def shielded(self, awaitable: Awaitable[object]) -> Cancellation | None:
+        """Await it to its end although we are cancelled meanwhile; then what came is the result, for `be_cancelled`. Raises
+        what `awaitable` raises. (In asyncio it runs as another task.)"""
+
+    @abstractmethod
+    async def be_cancelled(self, cancellation: Cancellation) -> None:
+        """Raise it now."""
+
+    @abstractmethod
+    def start(self, function: Callable[..., Awaitable[object]], *args: Any) -> Note:
+        """Begin ``await function(*args)`` as a task of its own, in the background; the note is set when it is over. When the
+        loop ends before, it is cancelled. What it raises is reported as the loop reports such, and harms no other."""
+
+    @abstractmethod
+    def task(self) -> object | None:
+        """What stands for the running task, and can be weakly referred to; None: no task runs (a callback, say)."""
+
+    def deadline(self, timeout: float | None) -> float | None:
+        """So many seconds from now on, by its clock. Raises TypeError and ValueError as waits in place do."""
+        if timeout is None:
+            return None
+        if timeout != timeout:
+            raise ValueError("timeout must be a number of seconds or None, not NaN")
+        return self.time() + timeout
+
+    # --- descriptors ---
+
+    async def usable(self, fd: int, write: bool = False) -> None:
+        """Until `fd` can be read, or written, or is at its end, or perhaps not: so try, and come again. At once for what cannot
+        be waited for (a regular file). Raises OSError (EBADF) for what is no descriptor.
+
+        Any number of tasks may wait for the same, whether or not the user has a reader of his own for it. It must stay open
+        meanwhile; who closes it says `closing` before.
+        """
+        note = self.note()
+        wait = self._lookout.add(fd, write, note.set, once=True)
+        if wait is None:
+            await self.checkpoint()
+            return
+        try:
+            await note.wait()
+        finally:
+            self._lookout.remove(wait)
+
+    def watch(self, fd: int, call: Callable[[], object]) -> Callable[[], None]:
+        """Have ``call()`` called in the loop whenever `fd` can be read, as long as it can. The result ends that; it
+        may be called again, and closes nothing. Raises OSError as `usable` does, and PermissionError for a regular file."""
+        wait = self._lookout.add(fd, False, call, once=False)
+        if wait is None:
+            raise PermissionError(1, f"descriptor {fd} cannot be waited for: it is that of a regular file")
+        return lambda: self._lookout.remove(wait)
+
+
+#: All that there are in this process.
+_loops: WeakSet[Loop] = WeakSet()
+
+
+def current() -> Loop:
+    """The running event loop of this thread. Raises RuntimeError if there is none."""
+    if _is_trio():
+        from procession.core import loop_trio
+
+        return loop_trio.current(_loops.add)
+    from procession.core import loop_asyncio
+
+    return loop_asyncio.current(_loops.add)
+
+
+def _is_trio() -> bool:
+    sniffio = sys.modules.get("sniffio")  # (trio imports it)
+    if sniffio is None or "trio" not in sys.modules:
+        return False
+    try:
+        return bool(sniffio.current_async_library() == "trio")
+    except sniffio.AsyncLibraryNotFoundError:
+        return False
+
+
+def closing(fd: int) -> None:
+    """`fd` is about to be closed: those who wait for it look again, and find it closed. In any thread; does not block."""
+    for loop in list(_loops):
+        place = loop._lookout.place_of(fd)
+        if place is None:
+            continue
+        if loop is _here():
+            loop._lookout.leave(place)
+        else:
+            loop.from_thread(loop._lookout.leave, place)
+
+
+def _here() -> Loop | None:
+    try:
+        return current()
+    except RuntimeError:
+        return None
+
+
+def _forget() -> None:
+    """In a forked child: the loops, and who waits in them, are the parent's."""
+    for loop in list(_loops):
+        loop._lookout.forget()
+    _loops.clear()
+    names: Any = getattr(sys.modules.get("sniffio"), "thread_local", None)
+    if names is not None and names.name == "trio":
+        names.name = None  # (it tells of the run that the parent is in)
+
+
+forkhooks.after_in_child(_forget)
