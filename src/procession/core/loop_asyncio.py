@@ -53,6 +53,7 @@ class _Asyncio(Loop):
     """The loop has it, and it does not keep the loop."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__()
         self._ref = ref(loop)
         self._lookout = Lookout(self._begin, self._end, self._rest)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,6 +76,13 @@ class _Asyncio(Loop):
         if loop is not None:
             with suppress(RuntimeError):  # (it is closed)
                 loop.call_soon_threadsafe(call, *args)
+
+    def soon(self, call: Callable[[], object]) -> None:
+        loop = self._ref()
+        if loop is not None and loop.is_running():
+            loop.call_soon(call)
+        else:
+            call()
 
     async def checkpoint(self) -> None:
         pass
@@ -129,11 +137,7 @@ class _Asyncio(Loop):
 
     def _rest(self) -> None:
         """Who waited may wait for the next before this turn of the loop is over."""
-        loop = self._ref()
-        if loop is not None and loop.is_running():
-            loop.call_soon(self._lookout.shut_if_idle)
-        else:
-            self._lookout.shut_if_idle()
+        self.soon(self._lookout.shut_if_idle)
 
 
 #: Where a loop has ours. Not in a table of our own: who waits has the loop, so it would never be empty.

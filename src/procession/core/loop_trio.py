@@ -43,6 +43,7 @@ class _Trio(Loop):
     """One call of `trio.run`."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._token = trio.lowlevel.current_trio_token()
         self._lookout = Lookout(self._begin, self._end, _nothing)
 
@@ -55,6 +56,9 @@ class _Trio(Loop):
     def from_thread(self, call: Callable[..., object], *args: Any) -> None:
         with suppress(trio.RunFinishedError):
             self._token.run_sync_soon(_guarded, call, *args)
+
+    def soon(self, call: Callable[[], object]) -> None:
+        call()
 
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()

@@ -45,6 +45,11 @@ class Loop(ABC):
 
     _lookout: Lookout
 
+    def __init__(self) -> None:
+        #: What else there is for this loop, by whatever names it: gone with it. (A table of all loops would keep those in which
+        #: somebody waits.)
+        self.kept: dict[object, Any] = {}
+
     @abstractmethod
     def time(self) -> float:
         """Seconds, by the loop's own clock."""
@@ -56,6 +61,10 @@ class Loop(ABC):
     @abstractmethod
     def from_thread(self, call: Callable[..., object], *args: Any) -> None:
         """Have ``call(*args)`` called in the loop, soon; from any thread. Does nothing if the loop is over. Does not block."""
+
+    @abstractmethod
+    def soon(self, call: Callable[[], object]) -> None:
+        """Have ``call()`` called, in the loop if it goes on, at the end of this turn at the latest. For tidying up."""
 
     @abstractmethod
     async def checkpoint(self) -> None:
@@ -90,9 +99,10 @@ class Loop(ABC):
 
     # --- descriptors ---
 
-    async def usable(self, fd: int, write: bool = False) -> None:
-        """Until `fd` can be read, or written, or is at its end, or perhaps not: so try, and come again. At once for what cannot
-        be waited for (a regular file). Raises OSError (EBADF) for what is no descriptor.
+    async def usable(self, fd: int, write: bool = False, deadline: float | None = None) -> bool:
+        """Until `fd` can be read, or written, or is at its end, or perhaps not: so try, and come again. False: `deadline`, by
+        the loop's clock, came before. At once for what cannot be waited for (a regular file). Raises OSError (EBADF) for what
+        is no descriptor.
 
         Any number of tasks may wait for the same, whether or not the user has a reader of his own for it. It must stay open
         meanwhile; who closes it says `closing` before.
@@ -101,9 +111,9 @@ class Loop(ABC):
         wait = self._lookout.add(fd, write, note.set, once=True)
         if wait is None:
             await self.checkpoint()
-            return
+            return True
         try:
-            await note.wait()
+            return await note.wait(deadline)
         finally:
             self._lookout.remove(wait)
 
@@ -126,6 +136,8 @@ def current() -> Loop:
         from procession.core import loop_trio
 
         return loop_trio.current(_loops.add)
+    if "asyncio" not in sys.modules:
+        raise RuntimeError("no running event loop")
     from procession.core import loop_asyncio
 
     return loop_asyncio.current(_loops.add)

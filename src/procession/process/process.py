@@ -188,7 +188,25 @@ class Process(BaseProcess):
         leaves the process alone."""
         from procession.process import waiting
 
-        return waiting.wait_async(self).__await__()
+        return waiting.wait_async(self).__await__()  # type: ignore[return-value]  # (without a time-out)
+
+    async def join_async(self, timeout: float | None = None, *, stop: bool = False, grace: float = 3.0) -> int | None:
+        """`join` for an event loop, without a thread: the exit code, or None when the child has not ended within `timeout`
+        seconds.
+
+        With ``stop=True`` the child does not outlive the call: cancelled, or when time is up, it ends the child and all that it
+        started (SIGTERM, and SIGKILL after `grace` seconds) and waits until they are gone, before the cancellation goes on. If
+        the event loop itself is thrown away meanwhile, they are ended, and nobody waits. Raises as `join` does.
+        """
+        from procession.process import waiting
+
+        self._check_closed()
+        self._check_parent("join")
+        if self._popen is None:
+            raise ProcessStateError(f"can only join a started process: {self!r}")
+        if not grace >= 0:
+            raise ValueError(f"grace must be a number of seconds, 0 or more; got {grace!r}")
+        return await waiting.join_async(self, timeout, stop, float(grace))
 
     # --- facts ---
 

@@ -6,7 +6,6 @@ readable for all such waits of a call. The kernel notifies, nothing polls.
 
 from __future__ import annotations
 
-import asyncio
 import os
 import select
 import weakref
@@ -15,6 +14,7 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 
 from procession import _native
+from procession.core import loops
 from procession.process.family import family
 from procession.process.process import Process
 
@@ -193,24 +193,53 @@ def _fd_of(thing: Any) -> int:
         ) from None
 
 
-async def wait_async(process: Process) -> int:
-    """Wait in the running event loop until `process` has ended; its exit code."""
+async def wait_async(process: Process, timeout: float | None = None) -> int | None:
+    """Wait in the running event loop until `process` has ended; its exit code. None: `timeout` seconds passed before."""
+    loop = loops.current()
+    deadline = loop.deadline(timeout)
     fd = process.sentinel
-    loop = asyncio.get_running_loop()
-    ended: asyncio.Future[None] = loop.create_future()
+    await loop.checkpoint()
+    poller = select.poll()
+    poller.register(fd, select.POLLIN)
+    while process.exitcode is None:
+        if poller.poll(0):
+            process.join()  # it has ended; the reaper may be about to note how
+        elif not await loop.usable(fd, deadline=deadline):
+            return None
+    process.join()  # (nobody has to any more)
+    return process.exitcode
 
-    def end() -> None:
-        if not ended.done():
-            ended.set_result(None)
 
-    own = os.dup(fd)  # a loop takes each descriptor once: two tasks may await the same process
-    loop.add_reader(own, end)
+async def stop_async(process: Process, grace: float) -> None:
+    """End `process`, with all that it started, as `Process.terminate` does, and wait until it is gone."""
+    process.terminate(grace=grace)
+    await wait_async(process)
+
+
+async def join_async(process: Process, timeout: float | None, stop: bool, grace: float) -> int | None:
+    """See `Process.join_async`."""
+    loop = loops.current()
     try:
-        await ended
-    finally:
-        loop.remove_reader(own)
-        os.close(own)
-    process.join()
-    code = process.exitcode
-    assert code is not None
+        code = await wait_async(process, timeout)
+    except GeneratorExit:  # (the loop is gone: nothing can be awaited any more)
+        if stop:
+            process.terminate(grace=grace)
+        raise
+    except BaseException:
+        if stop:
+            await loop.shielded(stop_async(process, grace))
+        raise
+    if code is None and stop:
+        await stop_shielded(process, grace)
     return code
+
+
+async def stop_shielded(process: Process, grace: float) -> None:
+    """`stop_async`, to its end although we are cancelled meanwhile; that comes out then."""
+    loop = loops.current()
+    came = await loop.shielded(stop_async(process, grace))
+    try:
+        if came is not None:
+            await loop.be_cancelled(came)
+    finally:
+        del came

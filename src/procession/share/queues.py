@@ -11,6 +11,7 @@ from procession import _native
 from procession.errors import Closed
 from procession.process.family import family
 from procession.share.ends import Reader, Writer, unguarded
+from procession.sync import tasks
 
 __all__ = ["Closed", "Empty", "Full", "JoinableQueue", "Queue", "SimpleQueue"]
 
@@ -99,8 +100,6 @@ class _Messages(_native.Queue):
                 return False
             return True
 
-        from procession.sync import tasks
-
         if not await tasks.take(_Part(self, _native.PART_ITEMS, timeout is None), attempt, timeout):
             raise Empty
         return found[0]
@@ -114,8 +113,6 @@ class _Messages(_native.Queue):
             except Full:
                 return False
             return True
-
-        from procession.sync import tasks
 
         if not await tasks.take(_Part(self, _native.PART_SPACE), attempt, timeout):
             raise Full
@@ -226,8 +223,6 @@ class JoinableQueue(Queue):
 
     async def join_async(self, timeout: float | None = None) -> bool:
         """`join` for an event loop."""
-        from procession.sync import tasks
-
         return await tasks.take(_Part(self, _native.PART_DONE), self._all_done, timeout)
 
 

@@ -8,6 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from procession import _native
+from procession.core import loops
+from procession.sync import tasks
 from procession.sync.handles import Handle, make
 
 __all__ = ["Barrier"]
@@ -75,12 +77,12 @@ class Barrier(Handle, _native.Barrier):
 
     async def wait_async(self, timeout: float | None = None) -> int:
         """`wait` for an event loop. Cancelled, the arrival is taken back."""
-        from procession.sync import tasks
-
+        loop = loops.current()
+        deadline = loop.deadline(self._timeout if timeout is None else timeout)
+        await loop.checkpoint()
         if not self._party:
             self.join_in()
-        deadline = tasks.deadline_of(self._timeout if timeout is None else timeout)
-        with tasks.channel_of() as channel:
+        with tasks.channel_of(loop) as channel:
             while (index := await self._meet_async(channel, deadline)) is None:
                 pass
         return index

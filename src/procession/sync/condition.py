@@ -7,6 +7,8 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from procession import _native
+from procession.core import loops
+from procession.sync import tasks
 from procession.sync.handles import Handle, make
 from procession.sync.locks import Lock, RLock
 
@@ -110,12 +112,12 @@ class Condition(Handle, _native.Condition):
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop. Cancelled, it first takes the lock again, as `asyncio.Condition` does; a notification that
         it got meanwhile goes to the next."""
-        from procession.sync import tasks
-
         if not self._lock._is_mine():
             raise AssertionError("must acquire() condition before using wait()")
-        deadline = tasks.deadline_of(timeout)
-        with tasks.channel_of() as channel:
+        loop = loops.current()
+        deadline = loop.deadline(timeout)
+        await loop.checkpoint()
+        with tasks.channel_of(loop) as channel:
             depth = self._lock._count()
             wait = self._enter(channel.number)
             self._lock._set_count(1)
@@ -125,18 +127,21 @@ class Condition(Handle, _native.Condition):
                 await channel.told(wait, deadline)
                 finished = True
             finally:
-                cancelled: BaseException | None = None
+                cancelled: loops.Cancellation | None = None
                 held = False
                 try:
-                    cancelled = await tasks.shielded(self._again(depth, self._lock._token()))
+                    cancelled = await loop.shielded(self._again(depth, self._lock._token()))
                     held = True
                 finally:
                     notified = self._leave(wait)
                     if notified and (cancelled or not finished or not held):
                         self._notify(1)
+        try:
             if cancelled:
-                raise cancelled
+                await loop.be_cancelled(cancelled)
             return notified
+        finally:
+            del cancelled  # (no circle with its traceback)
 
     async def _again(self, depth: int, token: int) -> None:
         await self._lock._acquire_as(token, None)
@@ -144,9 +149,11 @@ class Condition(Handle, _native.Condition):
 
     async def wait_for_async(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
         """`wait_for` for an event loop."""
-        end = None if timeout is None else time.monotonic() + timeout
+        loop = loops.current()
+        end = loop.deadline(timeout)
+        await loop.checkpoint()
         while not (result := predicate()):
-            left = None if end is None else end - time.monotonic()
+            left = None if end is None else end - loop.time()
             if left is not None and left <= 0:
                 break
             await self.wait_async(left)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from procession import _native
+from procession.core import loops
+from procession.sync import tasks
 from procession.sync.handles import Handle, make
 
 __all__ = ["Event"]
@@ -24,12 +26,12 @@ class Event(Handle, _native.Event):
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop: waits there without a thread."""
-        from procession.sync import tasks
-
-        deadline = tasks.deadline_of(timeout)
+        loop = loops.current()
+        deadline = loop.deadline(timeout)
+        await loop.checkpoint()
         if self.is_set() or (timeout is not None and timeout <= 0):
             return self.is_set()
-        with tasks.channel_of() as channel:
+        with tasks.channel_of(loop) as channel:
             wait = self._await(channel.number)
             try:
                 return await channel.told(wait, deadline) or self.is_set()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from procession import _native
-from procession.sync import people
+from procession.sync import people, tasks
 from procession.sync.handles import Watchable, make
 
 __all__ = ["Lock", "RLock"]
@@ -67,8 +67,6 @@ class _LockHandle(Watchable):
         return await self._acquire_as(self._token(), timeout)  # type: ignore[attr-defined]
 
     async def _acquire_as(self, token: int, timeout: float | None) -> bool:
-        from procession.sync import tasks
-
         return await tasks.take(self, lambda: self._try(token), timeout)  # type: ignore[attr-defined]
 
     async def __aenter__(self) -> bool:
@@ -108,8 +106,6 @@ class RLock(_LockHandle, _native.RLock):
     _cell = _native.RLOCK
 
     def _token(self) -> int:
-        from procession.sync import tasks
-
         return tasks.token()
 
     def __repr__(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from procession import _native
-from procession.sync import people
+from procession.sync import people, shares
 from procession.sync.handles import Handle, make
 
 __all__ = ["RWLock"]
@@ -67,8 +67,6 @@ class RWLock(Handle, _native.Shares):
         return await self._take_async(_ALL, timeout)
 
     async def _take_async(self, units: int, timeout: float | None) -> bool:
-        from procession.sync import shares
-
         return await shares.take(self, units, timeout)
 
     @property

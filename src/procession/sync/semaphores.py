@@ -7,7 +7,7 @@ import operator
 from typing import Any
 
 from procession import _native
-from procession.sync import people
+from procession.sync import people, shares, tasks
 from procession.sync.handles import Watchable, make
 
 __all__ = ["SEM_VALUE_MAX", "BoundedSemaphore", "Semaphore"]
@@ -88,8 +88,6 @@ class Semaphore(Watchable, _native.Semaphore):
 
     async def acquire_async(self, timeout: float | None = None) -> bool:
         """`acquire` for an event loop: waits there without a thread. Cancelled, it has taken nothing."""
-        from procession.sync import shares, tasks
-
         if self._robust:
             return await shares.take(self, 1, timeout)
         return await tasks.take(self, lambda: self._try(0), timeout)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from procession.core import loops
 from procession.sync import tasks
 
 __all__ = ["take"]
@@ -11,12 +12,14 @@ __all__ = ["take"]
 
 async def take(shares: Any, units: int, timeout: float | None) -> bool:
     """Wait in the event loop for `units` permits; False: `timeout` seconds passed. Cancelled, it has taken nothing."""
-    deadline = tasks.deadline_of(timeout)
+    loop = loops.current()
+    deadline = loop.deadline(timeout)
+    await loop.checkpoint()
     if shares._take(units, False):
         return True
     if timeout is not None and timeout <= 0:
         return False
-    with tasks.channel_of() as channel:
+    with tasks.channel_of(loop) as channel:
         wait = shares._begin(units, channel.number)
         if wait is None:
             return True

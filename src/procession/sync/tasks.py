@@ -7,7 +7,6 @@ any of its tasks waits.
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 from collections.abc import Callable, Iterator
@@ -16,21 +15,21 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from procession import _native
-from procession.core import forkhooks
+from procession.core import loops
 
-__all__ = ["Channel", "channel_of", "deadline_of", "shielded", "take", "token"]
+__all__ = ["Channel", "channel_of", "take", "token"]
 
 
 class Channel:
     """The waits of one event loop, and the descriptor by which it learns that some were told something."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
+    def __init__(self, loop: loops.Loop) -> None:
+        self._loop = loop
         self._bell = _native.Bell()
         self.number, self._fd = self._bell.number, self._bell.fd
         self.users = 0
-        self._futures: dict[int, asyncio.Future[None]] = {}
-        loop.add_reader(self._fd, self._rung)
+        self._notes: dict[int, loops.Note] = {}
+        self._unwatch = loop.watch(self._fd, self._rung)
 
     def _rung(self) -> None:
         try:
@@ -38,58 +37,38 @@ class Channel:
         except BlockingIOError:
             return
         for wait in _native.waits_told(self.number):
-            future = self._futures.get(wait)
-            if future is not None and not future.done():
-                future.set_result(None)
+            note = self._notes.get(wait)
+            if note is not None:
+                note.set()
 
     async def told(self, wait: int, deadline: float | None = None) -> bool:
         """Sleep until `wait` is told something; False: `deadline` (of the loop's clock) came before."""
-        future = self._futures[wait] = self.loop.create_future()
+        note = self._notes[wait] = self._loop.note()
         try:
-            if _native.wait_is_told(wait):
-                return True
-            if deadline is None:
-                await future
-                return True
-            done, _ = await asyncio.wait([future], timeout=max(0.0, deadline - self.loop.time()))
-            return bool(done)
+            return _native.wait_is_told(wait) or await note.wait(deadline)
         finally:
-            del self._futures[wait]
+            del self._notes[wait]
 
-    def close(self) -> None:
+    def close_if_idle(self) -> None:
         """Nobody waits any more."""
-        if not self.loop.is_closed():
-            self.loop.remove_reader(self._fd)
-        self._bell.close()
-
-
-_channels: WeakKeyDictionary[asyncio.AbstractEventLoop, Channel] = WeakKeyDictionary()
-forkhooks.after_in_child(_channels.clear)
+        if self.users == 0 and self._loop.kept.pop(Channel, None) is not None:
+            self._unwatch()
+            self._bell.close()
 
 
 @contextmanager
-def channel_of() -> Iterator[Channel]:
+def channel_of(loop: loops.Loop) -> Iterator[Channel]:
     """The channel of the running event loop, for as long as somebody needs it."""
-    loop = asyncio.get_running_loop()
-    channel = _channels.get(loop)
+    channel: Channel | None = loop.kept.get(Channel)
     if channel is None:
-        channel = _channels[loop] = Channel(loop)
+        channel = loop.kept[Channel] = Channel(loop)
     channel.users += 1
     try:
         yield channel
     finally:
         channel.users -= 1
-        if channel.users == 0 and _channels.pop(loop, None) is not None:
-            channel.close()
-
-
-def deadline_of(timeout: float | None) -> float | None:
-    """That many seconds from now, on the running loop's clock. Raises TypeError and ValueError as the waits in place do."""
-    if timeout is None:
-        return None
-    if timeout != timeout:
-        raise ValueError("timeout must be a number of seconds or None, not NaN")
-    return asyncio.get_running_loop().time() + timeout
+        if channel.users == 0:
+            loop.soon(channel.close_if_idle)  # (who waited may wait for the next before)
 
 
 async def take(thing: Any, attempt: Callable[[], bool], timeout: float | None) -> bool:
@@ -97,12 +76,14 @@ async def take(thing: Any, attempt: Callable[[], bool], timeout: float | None) -
 
     Cancelled, it has taken nothing, and a wake-up that it got is another's.
     """
-    deadline = deadline_of(timeout)
+    loop = loops.current()
+    deadline = loop.deadline(timeout)
+    await loop.checkpoint()
     if attempt():
         return True
     if timeout is not None and timeout <= 0:
         return False
-    with channel_of() as channel:
+    with channel_of(loop) as channel:
         wait = thing._await(channel.number)
         try:
             while not (done := attempt()):
@@ -115,31 +96,16 @@ async def take(thing: Any, attempt: Callable[[], bool], timeout: float | None) -
             thing._give_up(wait)  # (also when it succeeded: what it was told since it tried may be for another)
 
 
-async def shielded(taking: Any) -> BaseException | None:
-    """Await `taking` to its end even if we are cancelled meanwhile; the cancellation, to be raised later."""
-    task = asyncio.ensure_future(taking)
-    cancelled: BaseException | None = None
-    while not task.done():
-        try:
-            await asyncio.shield(task)
-        except asyncio.CancelledError as error:
-            if task.done():
-                break
-            cancelled = error
-    task.result()
-    return cancelled
-
-
 # --- who a task is, for the recursive lock ---
 
-_tokens: WeakKeyDictionary[asyncio.Task[Any], int] = WeakKeyDictionary()
+_tokens: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
 _numbers = itertools.count(1)
 
 
 def token() -> int:
     """What names the running task among the holders of recursive locks; 0: there is none. Above all thread ids."""
     try:
-        task = asyncio.current_task()
+        task = loops.current().task()
     except RuntimeError:
         return 0
     if task is None:
