@@ -219,6 +219,7 @@ async def stop_async(process: Process, grace: float) -> None:
 async def join_async(process: Process, timeout: float | None, stop: bool, grace: float) -> int | None:
     """See `Process.join_async`."""
     loop = loops.current()
+    loop.deadline(timeout)  # (what is no time limit ends no process)
     try:
         code = await wait_async(process, timeout)
     except GeneratorExit:  # (the loop is gone: nothing can be awaited any more)
