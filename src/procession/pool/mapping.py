@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
+from procession.core import loops
 from procession.pool import progress as bars
 from procession.pool import verdicts
 from procession.pool.options import Options
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["executor_map"]
 
 
-def results(stream: Stream, deadline: float | None = None) -> Iterator[Any]:
+def results(stream: Stream, deadline: float | None = None) -> Generator[Any, None, None]:
     """The results one by one; raises the first failure. Closes the stream."""
     try:
         while (piece := stream.next_piece(None if deadline is None else deadline - time.monotonic())) is not None:
@@ -36,10 +37,55 @@ def results(stream: Stream, deadline: float | None = None) -> Iterator[Any]:
         stream.close()
 
 
+async def results_async(stream: Stream, timeout: float | None) -> AsyncIterator[Any]:
+    """The same, in an event loop."""
+    loop = loops.current()
+    deadline = loop.deadline(timeout)
+    try:
+        while (piece := await stream.next_piece_async(deadline)) is not None:
+            values = piece.values()
+            del piece
+            if isinstance(values, Failure):
+                raise values.error
+            values.reverse()
+            while values:
+                yield values.pop()
+                await loop.checkpoint()
+    finally:
+        stream.close()
+
+
+class Results(Iterator[Any]):
+    """What `ProcessPoolExecutor.map` returns: to be iterated over, by ``for`` or by ``async for``, once."""
+
+    __slots__ = ("_deadline", "_iterator", "_stream")
+
+    def __init__(self, stream: Stream, deadline: float | None) -> None:
+        self._stream = stream
+        self._deadline = deadline
+        self._iterator = results(stream, deadline)
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterator  # (it is quicker than we)
+
+    def __next__(self) -> Any:
+        return next(self._iterator)
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """The results, in an event loop, without a thread: the task that iterates reads the iterables as well."""
+        deadline = self._deadline
+        return results_async(self._stream, None if deadline is None else deadline - time.monotonic())
+
+    def close(self) -> None:
+        """Nobody wants the rest: what is not running is forgotten."""
+        self._iterator.close()
+        self._stream.close()
+
+
 def executor_map(
     engine: Engine, fn: Callable[..., Any], iterables: tuple[Iterable[Any], ...], timeout: float | None, chunksize: int,
     buffersize: int | None, progress: Any, options: Options,
-) -> Iterator[Any]:  # fmt: skip
+) -> Results:  # fmt: skip
     """`ProcessPoolExecutor.map`."""
     if chunksize < 1:
         raise ValueError("chunksize must be >= 1.")
@@ -59,7 +105,7 @@ def executor_map(
         progress=None if progress is None else bars.make(progress, length), threads=length is not None and not star,
     )  # fmt: skip
     stream.feed()
-    return results(stream, deadline)
+    return Results(stream, deadline)
 
 
 def _length(items: Any) -> int | None:

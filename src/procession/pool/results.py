@@ -5,13 +5,13 @@ from __future__ import annotations
 import builtins
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import CancelledError
 from multiprocessing import TimeoutError
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.core import callers
+from procession.core import awaited, callers, loops
 from procession.pool import verdicts
 from procession.pool.messages import Kind
 from procession.pool.piece import Failure
@@ -40,7 +40,9 @@ def error_of(kind: int, payload: Any) -> BaseException:
 
 
 #: What a result has. (Said by each class: two bases with slots make no class.)
-_SLOTS = ("__weakref__", "_calls", "_engine", "_made", "_reading", "_success", "_value")
+_SLOTS = (
+    "__weakref__", "_calls", "_done_callbacks", "_engine", "_made", "_reading", "_success", "_value", "_waiters",
+)  # fmt: skip
 
 _making = threading.Lock()
 
@@ -66,17 +68,34 @@ class _Result:
         self._made = self._reading = None
 
     @property
-    def _event(self) -> threading.Condition:
-        """Made when somebody needs it: most results are never waited for by two threads at once."""
+    def _condition(self) -> threading.Condition:
+        """Made when somebody needs it, with what belongs to it: most results are never waited for by two threads at once."""
         if self._made is None:
             with _making:
                 if self._made is None:
+                    self._waiters: list[Any] = []  # as `concurrent.futures.Future` has them (`core.awaited`)
+                    self._done_callbacks: list[Callback] = []
                     self._made = threading.Condition(threading.Lock())
         return self._made
 
     def ready(self) -> bool:
         """Whether it has ended, and its callback has run."""
         return self._success is not None
+
+    def done(self) -> bool:
+        """The same, by the name that it has for a future. Does not block."""
+        return self.ready()
+
+    def add_done_callback(self, function: Callback) -> None:
+        """Call ``function(self)`` once it has ended, at once if it has: in procession's thread for callbacks, after the
+        callback that `Pool`'s method was given. What it raises is reported on stderr. Does not block."""
+        if not callable(function):
+            raise TypeError(f"function must be callable; got {function!r}")
+        with self._condition:
+            if not self.ready():
+                self._done_callbacks.append(function)
+                return
+        callers.call(function, self)
 
     def successful(self) -> bool:
         """Whether it ended with a value. Raises ValueError while it has not ended."""
@@ -91,9 +110,9 @@ class _Result:
             self._engine.help(self.ready, timeout, self._park)
 
     def _park(self, timeout: float | None) -> None:
-        with self._event:
+        with self._condition:
             if not self.ready():
-                self._event.wait(timeout)
+                self._condition.wait(timeout)
 
     def get(self, timeout: float | None = None) -> Any:
         """The value; waits for it. Raises the task's error (its traceback in the worker is the cause),
@@ -101,6 +120,30 @@ class _Result:
         self.wait(timeout)
         if not self.ready():
             raise TimeoutError
+        try:
+            return self._get()
+        finally:
+            del self  # (no circle with the traceback)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """In an event loop: ``await result``, without a thread. Raises as `get` does. Cancelling it leaves the task alone."""
+        return self.get_async().__await__()
+
+    async def get_async(self, timeout: float | None = None) -> Any:
+        """`get` for an event loop: waits there without a thread. Raises as `get` does. Cancelling it leaves the task alone."""
+        deadline = loops.current().deadline(timeout)
+        if not await self._done_async(deadline):
+            raise TimeoutError
+        try:
+            return self._get()
+        finally:
+            del self
+
+    async def _done_async(self, deadline: float | None) -> bool:
+        self._engine.help(self.ready, 0, self._park)  # (raises in a forked child)
+        return await awaited.done(self, deadline)
+
+    def _get(self) -> Any:
         self._read()
         if self._success:
             return self._value
@@ -112,7 +155,7 @@ class _Result:
     def _read(self) -> None:
         """Unpack what has come, in the caller's thread, once."""
         if self._is_packed() and self.ready():
-            with self._reading or self._event:
+            with self._reading or self._condition:
                 if self._is_packed():
                     self._success = self._unpack(self._success is not False)
                     self._forget()
@@ -133,18 +176,26 @@ class _Result:
         if self._calls is not None:
             callers.call(self._call_back, success)
             return
+        self._settle(success)
+
+    def _settle(self, success: bool) -> None:
         with _making:  # (who makes the condition afterwards sees that it has ended)
-            event = self._made
-            if event is None:
-                self._success = success
+            condition = self._made
+            if condition is None:
+                self._calls, self._success = None, success
                 return
-        with event:
-            self._success = success
-            event.notify_all()
+        with condition:
+            self._calls, self._success = None, success
+            for waiter in self._waiters:
+                (waiter.add_result if success else waiter.add_exception)(self)
+            condition.notify_all()
+            calls, self._done_callbacks = self._done_callbacks, []
+        for call in calls:
+            callers.call(call, self)
 
     def _call_back(self, success: bool) -> None:
         try:
-            with self._reading or self._event:
+            with self._reading or self._condition:
                 if self._is_packed():
                     success = self._unpack(success)
                     self._forget()
@@ -152,9 +203,7 @@ class _Result:
             if call is not None:
                 call(self._value)
         finally:
-            with self._event:  # (only now it is ready)
-                self._calls, self._success = None, success
-                self._event.notify_all()
+            self._settle(success)  # (only now it is ready)
             self._engine.nudge()
 
 
@@ -224,6 +273,12 @@ class MapResult(_Result):
         if not self.ready():
             super().wait(timeout)
 
+    async def _done_async(self, deadline: float | None) -> bool:
+        stream = self._stream
+        if stream is not None and not await stream.wait_all_async(deadline):
+            return False
+        return await super()._done_async(deadline)
+
     def _ended(self) -> None:
         """The stream is complete. In any thread, once."""
         if not self._told:
@@ -255,7 +310,7 @@ class MapResult(_Result):
         self._stream = None
 
 
-class IMapIterator(Iterator[Any]):
+class IMapIterator(Iterator[Any], AsyncIterator[Any]):
     """The result of `Pool.imap` and `imap_unordered`. A failure is raised in place of its result, and the iteration may go on
     behind it."""
 
@@ -291,6 +346,37 @@ class IMapIterator(Iterator[Any]):
         return values.popleft()
 
     __next__ = next
+
+    # --- in an event loop ---
+
+    def __aiter__(self) -> AsyncIterator[Any]:
+        """In an event loop: ``async for result in iterator:``, without a thread; otherwise as with ``for``."""
+        return self
+
+    async def next_async(self, timeout: float | None = None) -> Any:
+        """`next` for an event loop: waits there without a thread; StopAsyncIteration at the end. Cancelled, it has taken
+        nothing."""
+        loop = loops.current()
+        deadline = loop.deadline(timeout)
+        await loop.checkpoint()
+        while not self._values:
+            try:
+                piece = await self._stream.next_piece_async(deadline)
+            except builtins.TimeoutError:
+                raise TimeoutError from None
+            if piece is None:
+                raise StopAsyncIteration
+            found = piece.values()
+            if isinstance(found, Failure):
+                try:
+                    raise found.error
+                finally:
+                    del self, piece, found  # (no circle with the traceback)
+            self._values.extend(found)
+        return self._values.popleft()
+
+    async def __anext__(self) -> Any:
+        return await self.next_async()
 
     def __del__(self) -> None:
         stream = getattr(self, "_stream", None)

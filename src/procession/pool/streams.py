@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.pool.fetching import BATCH, Fetched, Listener
 from procession.pool.messages import Shape
 from procession.pool.meter import Meter
 from procession.pool.options import Options
@@ -35,12 +35,10 @@ AHEAD = 16
 #: Of any: so many pieces for each worker are under way, at most; of those that grow until they are worth it,
 UNDER_WAY = 256
 AT_ONCE = 4
-#: So many are made at a time.
-BATCH = 64
 
 
-class Stream:
-    """One call of `map` and its kin. One thread iterates; others may ask."""
+class Stream(Fetched):
+    """One call of `map` and its kin. One thread iterates, or any number of tasks of an event loop; others may ask."""
 
     def __init__(
         self, engine: Engine, function: Callable[..., Any], items: Iterable[Any], *, star: bool, size: int | None,
@@ -66,6 +64,7 @@ class Stream:
         self._lock = engine.lock
         self._came = threading.Condition(self._lock)
         self._parked = 0
+        self._listeners: list[Listener] = []
         self._feeding = threading.Lock()
         self._feeder: threading.Thread | None = None
         self._unvisited = 0  # outcomes since somebody last looked
@@ -174,7 +173,7 @@ class Stream:
         with self._lock:
             self.exhausted = True
             self._source = nothing
-            self._came.notify_all()
+            self._announce()
             self._engine.stream_read(self)
             self._perhaps_all()
         self._engine.nudge()  # (who waits for the end may be collecting)
@@ -215,8 +214,8 @@ class Stream:
         elif not self._line or self._line[-1] is not piece:
             self._line.append(piece)
         self._unvisited += 1
-        if self._parked:
-            self._came.notify_all()
+        if self._parked or self._listeners:
+            self._announce()
         if self._progress is not None:
             self._progress.advance(piece.count)
         if self.exhausted:
@@ -236,101 +235,6 @@ class Stream:
             self._feeder = threading.Thread(target=self._feed_alone, name="procession-feeder", daemon=True)
             self._feeder.start()
 
-    def next_piece(self, timeout: float | None = None) -> Piece | None:
-        """The next piece that has ended; None when there is none to come. Raises TimeoutError after `timeout` seconds."""
-        piece = self._pop()
-        if piece is None:
-            self._wait(self._ready, timeout)
-            piece = self._pop()
-            if piece is None:
-                self.close()
-                return None
-        self._taken += piece.count
-        self._visited()
-        return piece
-
-    def take_plain(self, into: deque[Any]) -> None:
-        """What is there, if it is single results that need not be unpickled, in its order: put into a deque. Perhaps nothing.
-        (Of a stream that may not be read ahead only what is asked for is taken: `next_piece`.)"""
-        if self.batched or self._ahead is not None:
-            return
-        try:
-            gone = self._gone
-            while (piece := self._first()) is not None and piece.plain() and len(into) < BATCH:
-                into.append(piece.payload)
-                if self._ordered:
-                    del self._done[self._next]
-                    self._next += 1
-                else:
-                    self._line.popleft()
-                gone += 1
-            self._taken += gone - self._gone
-            self._gone = gone
-        except BaseException:  # a Ctrl-C: see `_pop`
-            self.close()
-            raise
-        self._visited()
-
-    def _first(self) -> Piece | None:
-        if self._ordered:
-            return self._done.get(self._next)
-        return self._line[0] if self._line else None
-
-    def _visited(self) -> None:
-        """Somebody fetches: there may be room, and somebody to feed."""
-        self._unvisited = 0
-        if self.exhausted:
-            return
-        if self._feeder is None:
-            if self.under_way() <= self._most // 2:
-                self.feed()
-        elif self._parked:
-            with self._lock:
-                self._came.notify_all()
-
-    def _pop(self) -> Piece | None:
-        try:
-            if self._ordered:
-                piece = self._done.pop(self._next, None)
-                if piece is None:
-                    return None
-                self._next += 1
-            else:
-                if not self._line:
-                    return None
-                piece = self._line.popleft()
-            self._gone += 1  # (after it: in between there is one more under way, not one fewer)
-        except BaseException:  # a Ctrl-C, and perhaps a piece that nobody has any more
-            self.close()
-            raise
-        return piece
-
-    def _ready(self) -> bool:
-        return (self._next in self._done if self._ordered else bool(self._line)) or self.all_ended()
-
-    def _wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        """Until `ready()`, feeding meanwhile."""
-        deadline = None if timeout is None else time.monotonic() + timeout
-        while True:
-            self._unvisited = 0
-            if self._feeder is None:
-                self.feed()
-            if ready():
-                return
-            left = None if deadline is None else deadline - time.monotonic()
-            if not self._engine.help(lambda: ready() or self._wants_food(), left, lambda t: self._park(ready, t)):
-                raise TimeoutError
-
-    def _wants_food(self) -> bool:
-        return self._feeder is None and self._hungry()
-
-    def _park(self, ready: Callable[[], bool], timeout: float | None) -> None:
-        with self._lock:
-            if not ready() and not self._wants_food():
-                self._parked += 1
-                self._came.wait(timeout)
-                self._parked -= 1
-
     def all_ended(self) -> bool:
         """Whether every item's outcome is there."""
         return self.closed or (self.exhausted and self.under_way() == 0)
@@ -338,24 +242,6 @@ class Stream:
     def under_way(self) -> int:
         """How many pieces were made and have not ended. (Not counted, but found: a count could be wrong after a Ctrl-C.)"""
         return self._order - self._gone - len(self._done) - len(self._line)
-
-    def wait_all(self, timeout: float | None) -> bool:
-        """Wait until every item's outcome is there, without fetching any. False after `timeout` seconds."""
-        with self._lock:
-            self.unbounded = True
-            self._came.notify_all()  # (a feeder may wait for somebody to fetch)
-        try:
-            self._wait(self.all_ended, timeout)
-        except TimeoutError:
-            return False
-        return True
-
-    def take_all(self) -> list[Piece]:
-        """All pieces, in order; all must have ended."""
-        pieces = [self._done[order] for order in range(self._next, self._order)]
-        self._done.clear()
-        self._gone = self._order
-        return pieces
 
     def forget(self) -> None:
         """Nobody will fetch what it has. If nobody ever did, all of it is to be done nonetheless; else the rest is
@@ -370,7 +256,7 @@ class Stream:
             self._gone += len(self._done) + len(self._line)
             self._done.clear()
             self._line.clear()
-            self._came.notify_all()
+            self._announce()
 
     def close(self) -> None:
         """Nobody wants the rest: what is not running is forgotten."""
@@ -381,7 +267,7 @@ class Stream:
                 return
             self.closed = True
             self._source = nothing
-            self._came.notify_all()
+            self._announce()
             self._engine.stream_read(self)
         self._engine.nudge()
         if self._progress is not None:
