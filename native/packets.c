@@ -2,6 +2,7 @@
 #include "packets.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -136,6 +137,16 @@ void packets_drop(struct packet_out *out) {
     if (out->rest >= 0) close(out->rest);
     if (out->theirs >= 0) close(out->theirs);
     out->rest = out->theirs = -1;
+}
+
+int64_t packets_stream(int fd, const void *bytes, size_t size) {
+    struct pollfd one = {fd, POLLOUT, 0};
+    ssize_t n = send(fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0 && errno == ENOTSOCK) { /* (what can be written to has room for so much, as long as nobody else writes) */
+        if (poll(&one, 1, 0) == 0) return -EAGAIN;
+        n = write(fd, bytes, size < PIPE_BUF ? size : PIPE_BUF);
+    }
+    return n < 0 ? -errno : n;
 }
 
 bool packets_alone(int fd) {

@@ -46,6 +46,9 @@ int packets_more(struct packet_out *out);
 /* Send all of the rest: 0, or -errno; after -EINTR one can go on. */
 int packets_push(struct packet_out *out);
 void packets_drop(struct packet_out *out);
+/* Of a descriptor that is no such end (a stream's, a pipe's): write some bytes, without waiting. How many, or -errno; -EAGAIN:
+ * there is no room. */
+int64_t packets_stream(int fd, const void *bytes, size_t size);
 /* Whether nobody is left at the other side. */
 bool packets_alone(int fd);
 

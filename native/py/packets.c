@@ -323,6 +323,21 @@ static PyObject *poll_(PyObject *module, PyObject *const *args, Py_ssize_t count
     return r < 0 ? raise_errno(r, "poll") : PyBool_FromLong(r);
 }
 
+static PyObject *stream(PyObject *module, PyObject *const *args, Py_ssize_t count) {
+    Py_buffer view;
+    int64_t r;
+    (void)module;
+    if (count != 2) return PyErr_Format(PyExc_TypeError, "packet_stream(fd, bytes)");
+    int fd = (int)PyLong_AsLong(args[0]);
+    if ((fd == -1 && PyErr_Occurred()) || PyObject_GetBuffer(args[1], &view, PyBUF_SIMPLE) < 0) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    do r = packets_stream(fd, view.buf, (size_t)view.len);
+    while (r == -EINTR);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&view);
+    return r < 0 ? raise_errno((int)r, "send") : PyLong_FromLongLong(r);
+}
+
 static PyMethodDef outgoing_methods[] = {
     {"more", more, METH_NOARGS, "Send more of it, without waiting: whether some remains. BlockingIOError: no room."},
     {"fileno", outgoing_fileno, METH_NOARGS, "What becomes writable when there is room for more."},
@@ -356,6 +371,7 @@ PyMethodDef packet_functions[] = {
     {"packet_send", FAST(send_), "packet_send(fd, message): all of it. Waits while there is no room."},
     {"packet_begin", FAST(begin), "packet_begin(fd, message): None if all is sent, or an Outgoing. BlockingIOError: no room."},
     {"packet_receive", FAST(receive), "packet_receive(fd, wait, pickle): bytes, an Incoming, or None at the end."},
+    {"packet_stream", FAST(stream), "packet_stream(fd, bytes): how many were written, not waiting. BlockingIOError: no room."},
     {"packet_poll", FAST(poll_), "packet_poll(fd, timeout): whether there is something to read, or the end."},
     {0},
 };

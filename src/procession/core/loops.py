@@ -9,7 +9,7 @@ import sys
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
 from typing import Any, NewType
-from weakref import WeakSet
+from weakref import ref
 
 from procession.core import forkhooks
 from procession.core.lookout import Lookout
@@ -117,17 +117,25 @@ class Loop(ABC):
         finally:
             self._lookout.remove(wait)
 
-    def watch(self, fd: int, call: Callable[[], object]) -> Callable[[], None]:
-        """Have ``call()`` called in the loop whenever `fd` can be read, as long as it can. The result ends that; it
-        may be called again, and closes nothing. Raises OSError as `usable` does, and PermissionError for a regular file."""
-        wait = self._lookout.add(fd, False, call, once=False)
+    def watch(self, fd: int, call: Callable[[], object], write: bool = False) -> Callable[[], None]:
+        """Have ``call()`` called in the loop whenever `fd` can be read (or written), as long as it can. The result ends that;
+        it may be called again, and closes nothing. Raises OSError as `usable` does, and PermissionError for a regular file."""
+        wait = self._lookout.add(fd, write, call, once=False)
         if wait is None:
             raise PermissionError(1, f"descriptor {fd} cannot be waited for: it is that of a regular file")
         return lambda: self._lookout.remove(wait)
 
 
 #: All that there are in this process.
-_loops: WeakSet[Loop] = WeakSet()
+_loops: set[ref[Loop]] = set()
+
+
+def _note_new(loop: Loop) -> None:
+    _loops.add(ref(loop, _loops.discard))
+
+
+def _all() -> list[Loop]:
+    return [loop for each in list(_loops or ()) if (loop := each()) is not None]  # (None: the interpreter is ending)
 
 
 def current() -> Loop:
@@ -135,12 +143,12 @@ def current() -> Loop:
     if _is_trio():
         from procession.core import loop_trio
 
-        return loop_trio.current(_loops.add)
+        return loop_trio.current(_note_new)
     if "asyncio" not in sys.modules:
         raise RuntimeError("no running event loop")
     from procession.core import loop_asyncio
 
-    return loop_asyncio.current(_loops.add)
+    return loop_asyncio.current(_note_new)
 
 
 def _is_trio() -> bool:
@@ -155,7 +163,7 @@ def _is_trio() -> bool:
 
 def closing(fd: int) -> None:
     """`fd` is about to be closed: those who wait for it look again, and find it closed. In any thread; does not block."""
-    for loop in list(_loops):
+    for loop in _all():
         place = loop._lookout.place_of(fd)
         if place is None:
             continue
@@ -174,7 +182,7 @@ def _here() -> Loop | None:
 
 def _forget() -> None:
     """In a forked child: the loops, and who waits in them, are the parent's."""
-    for loop in list(_loops):
+    for loop in _all():
         loop._lookout.forget()
     _loops.clear()
     names: Any = getattr(sys.modules.get("sniffio"), "thread_local", None)

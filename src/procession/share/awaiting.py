@@ -1,43 +1,23 @@
-"""Connections in an event loop: no thread, and any number of tasks at one connection.
-
-A descriptor can have one reader in a loop, and a connection's may have one already; so each wait has a duplicate of its own.
-"""
+"""Connections in an event loop: no thread, and any number of tasks at one connection."""
 
 from __future__ import annotations
 
-import asyncio
-import os
+import select
+import struct
 import threading
+from contextlib import suppress
 from typing import Any
 
 from procession import _native
+from procession.core import forkhooks, loops
 
-__all__ = ["receive", "send"]
-
-#: In the standard library's format two threads must not send at once.
-_one_at_a_time = threading.Lock()
-
-
-async def _usable(fd: int, to_write: bool) -> None:
-    """Until it can be read, or written, or is at its end."""
-    loop = asyncio.get_running_loop()
-    own = os.dup(fd)
-    told = loop.create_future()
-
-    def tell() -> None:
-        if not told.done():
-            told.set_result(None)
-
-    try:
-        (loop.add_writer if to_write else loop.add_reader)(own, tell)
-        await told
-    finally:
-        (loop.remove_writer if to_write else loop.remove_reader)(own)
-        os.close(own)
+__all__ = ["Unsent", "finish", "receive", "send"]
 
 
 async def receive(connection: Any) -> Any:
     """The next message of it. What had come of it when the task was cancelled is kept for the next to receive."""
+    loop = loops.current()
+    await loop.checkpoint()
     while True:
         try:
             message = connection._take(wait=False, as_pickle=True)
@@ -45,35 +25,125 @@ async def receive(connection: Any) -> Any:
             message = None
         if message is not None:
             return message
-        begun = connection._incoming
-        await _usable(connection.fileno() if begun is None else begun.fileno(), to_write=False)
+        await _readable(loop, connection)
         connection._check_receivable()
 
 
-async def send(connection: Any, pieces: list[bytes]) -> None:
-    """Send the message. Given up halfway, it is dropped by the receiver."""
-    if not connection._packets:
-        work = asyncio.get_running_loop().run_in_executor(None, _send_whole, connection, b"".join(pieces))
-        await asyncio.shield(work)
+async def _readable(loop: loops.Loop, connection: Any) -> None:
+    begun = connection._incoming
+    if begun is None:
+        await loop.usable(connection.fileno())
         return
-    outgoing = await _begin(connection, pieces)
+    with suppress(OSError, ValueError):  # (a thread has received its rest, and so closed it, just now)
+        await loop.usable(begun.fileno())
+
+
+async def send(connection: Any, pieces: list[bytes]) -> None:
+    """Send the message. Between the ends of a Pipe, one that is given up halfway is dropped by the receiver. In the standard
+    library's format what was begun is sent to its end: in the loop, as long as it runs and the connection is open, or by who
+    sends next."""
+    loop = loops.current()
+    await loop.checkpoint()
+    if not connection._packets:
+        await _send_in_stream(loop, connection, Unsent(b"".join(pieces)))
+        return
+    outgoing = await _begin(loop, connection, pieces)
     remains = outgoing is not None
     while remains:
         assert outgoing is not None
         try:
             remains = outgoing.more()
         except BlockingIOError:
-            await _usable(outgoing.fileno(), to_write=True)
+            await loop.usable(outgoing.fileno(), write=True)
 
 
-async def _begin(connection: Any, pieces: list[bytes]) -> _native.Outgoing | None:
+async def _begin(loop: loops.Loop, connection: Any, pieces: list[bytes]) -> _native.Outgoing | None:
     while True:
         try:
             return _native.packet_begin(connection.fileno(), pieces)
         except BlockingIOError:
-            await _usable(connection.fileno(), to_write=True)
+            await loop.usable(connection.fileno(), write=True)
+            connection._check_sendable()
 
 
-def _send_whole(connection: Any, message: bytes) -> None:
-    with _one_at_a_time:
-        connection._send_bytes(message)
+# --- the standard library's format, in which two messages must not mix ---
+
+
+class Unsent:
+    """A message in that format, of which a part may be sent. While it is a connection's `_unsent`, nothing else may be sent
+    there: whoever wants to sends the rest of this first."""
+
+    def __init__(self, message: bytes) -> None:
+        size = len(message)
+        head = struct.pack("!i", size) if size <= 0x7FFFFFFF else struct.pack("!iQ", -1, size)
+        self.rest = memoryview(head + message)
+        self.begun = False
+
+
+_pushing = threading.Lock()  # (held for moments)
+
+
+@forkhooks.after_in_child
+def _forget() -> None:
+    global _pushing
+    _pushing = threading.Lock()
+
+
+def _push(connection: Any, mine: Unsent | None) -> None:
+    """Send some of what is under way there, or else of `mine`. Does not wait: BlockingIOError. Raises OSError if it fails; then
+    the message is given up."""
+    with _pushing:
+        unsent: Unsent | None = connection._unsent or mine
+        if unsent is None or not unsent.rest:
+            return
+        try:
+            sent = _native.packet_stream(connection.fileno(), unsent.rest)
+        except BlockingIOError:
+            raise
+        except BaseException:
+            connection._unsent = None
+            raise
+        unsent.begun = True
+        unsent.rest = unsent.rest[sent:]
+        connection._unsent = unsent if unsent.rest else None
+
+
+async def _send_in_stream(loop: loops.Loop, connection: Any, mine: Unsent) -> None:
+    try:
+        while mine.rest:
+            if mine.begun and connection._unsent is not mine:
+                raise BrokenPipeError("the connection failed while a message was being sent")
+            try:
+                _push(connection, mine)
+            except BlockingIOError:
+                await loop.usable(connection.fileno(), write=True)
+                connection._check_sendable()
+    finally:
+        if mine.begun and mine.rest and connection._unsent is mine:
+            _finish_in_loop(loop, connection, mine)
+
+
+def _finish_in_loop(loop: loops.Loop, connection: Any, mine: Unsent) -> None:
+    def more() -> None:
+        try:
+            _push(connection, None)
+        except BlockingIOError:
+            return
+        except OSError:  # (nobody is there to be told)
+            pass
+        if connection._unsent is not mine:
+            end()
+
+    with suppress(OSError, RuntimeError):  # (closed; or the loop is over, and nobody sends it but who sends next)
+        end = loop.watch(connection.fileno(), more, write=True)
+
+
+def finish(connection: Any) -> None:
+    """Send the rest of what a task left half sent; waits for room. Raises OSError if that fails."""
+    while connection._unsent is not None:
+        try:
+            _push(connection, None)
+        except BlockingIOError:
+            poller = select.poll()
+            poller.register(connection.fileno(), select.POLLOUT)
+            poller.poll()

@@ -15,6 +15,7 @@ from multiprocessing import connection as mp_connection
 from typing import Any
 
 from procession import _native
+from procession.core import loops
 from procession.core.stdlib import mp_reduction
 from procession.share.pieces import pickled
 
@@ -80,13 +81,18 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     _packets = False
     _incoming: _native.Incoming | None = None  # begun, and interrupted by a signal or a cancellation
     _frame: _Frame | None = None  # the same, in the other format
+    _unsent: Any = None  # in that one, too: what a task has half sent (`awaiting.Unsent`)
 
     def __init__(self, handle: int, readable: bool = True, writable: bool = True) -> None:
         super().__init__(handle, readable, writable)
         self._packets = _native.packets_speak(self._handle)
 
     def _close(self) -> None:
-        self._incoming = self._frame = None
+        if loops is not None:  # (it is when the interpreter is ending)
+            loops.closing(self._handle)
+            if self._incoming is not None:
+                loops.closing(self._incoming.fileno())
+        self._incoming = self._frame = self._unsent = None
         super()._close()
 
     # --- sending ---
@@ -106,7 +112,7 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
         if self._packets:
             _native.packet_send(self._handle, pieces)
         else:
-            super()._send_bytes(b"".join(pieces))
+            self._send_bytes(b"".join(pieces))
 
     def send_bytes(self, buf: Any, offset: int = 0, size: int | None = None) -> None:
         """Send bytes, from `offset` on, `size` of them. Waits while there is no room."""
@@ -119,8 +125,12 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     def _send_bytes(self, buf: Any) -> None:
         if self._packets:
             _native.packet_send(self._handle, buf)
-        else:
-            super()._send_bytes(buf)
+            return
+        if self._unsent is not None:
+            from procession.share import awaiting
+
+            awaiting.finish(self)
+        super()._send_bytes(buf)
 
     # --- receiving ---
 
@@ -165,13 +175,15 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
                 return bytes(done) if done is message and not as_pickle else done  # (begun by `recv`, and interrupted)
 
     def _fill(self, message: _native.Incoming, wait: bool) -> Any:
-        done = None
+        done, fd = None, message.fileno()
         try:
             while (done := message.fill(wait)) is None and wait:
                 pass  # (a signal was handled)
         finally:
             if done is None:
                 self._incoming = message
+            else:
+                loops.closing(fd)  # (tasks may wait for more of it)
         return done
 
     def _take_frame(self, maxsize: int | None, wait: bool) -> bytes | None:
@@ -205,7 +217,8 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     async def send_async(self, obj: Any) -> None:
         """Send an object, for a task: other tasks run while there is no room. Raises as `send` does.
 
-        Cancelled, it has sent nothing or all; between Listener and Client, it goes on sending in a thread.
+        Cancelled, it has sent nothing or all; between Listener and Client what it had begun goes on in the event loop, or is
+        done by who sends next there, so that no two messages mix; closing the connection cuts it off.
         """
         from procession.share import awaiting
 
