@@ -1,0 +1,660 @@
+"""Whatever is awaited, in whichever library's event loop: in time, too late, cancelled, and when the other side is killed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import threading
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from multiprocessing import TimeoutError as PoolTimeout
+from queue import Empty, Full
+from threading import BrokenBarrierError
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import procession
+from eventloops import ALL_LOOPS, LOOPS, Run
+from procession import Closed, OwnerDiedWarning, WorkerDied
+from procession.core import callers
+from procession.pool.executor import ProcessPoolExecutor
+from procession.pool.pool import Pool
+from procession.share.connection import Connection
+from procession.testing.saboteurs import sleep_for_ever
+from procession.testing.watch import eventually
+
+LIMIT = 20
+
+
+@pytest.fixture(autouse=True)
+def callers_leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(callers, "IDLENESS", 0.02)
+
+
+def run_of(request: pytest.FixtureRequest) -> Run:
+    return Run(request.param)
+
+
+run = pytest.fixture(params=ALL_LOOPS)(run_of)
+run_either = pytest.fixture(params=LOOPS)(run_of)
+
+# --- what is awaited ---
+#
+# Each kind is made so that a wait for it waits. ``wait(timeout)`` is awaited; `give` ends it well, with `good`; `late` is
+# what a time-out gives, or raises. `take` takes in place what a cancelled wait must not have taken.
+
+
+def case(wait: Callable[..., Any], give: Callable[[], Any], good: Any = True, late: Any = False, **more: Any) -> Any:
+    return SimpleNamespace(wait=wait, give=give, good=good, late=late, **more)
+
+
+Made = Iterator[Any]
+KINDS: dict[str, Callable[[], contextlib.AbstractContextManager[Any]]] = {}
+
+
+def kind(function: Callable[..., Made]) -> Callable[..., Made]:
+    KINDS[function.__name__] = contextlib.contextmanager(function)
+    return function
+
+
+def held(thing: Any) -> Any:
+    thing.acquire()
+    return case(thing.acquire_async, thing.release, take=lambda: thing.acquire(timeout=LIMIT), thing=thing)
+
+
+@kind
+def lock() -> Made:
+    yield held(procession.Lock())
+
+
+@kind
+def semaphore() -> Made:
+    yield held(procession.Semaphore())
+
+
+@kind
+def robust_semaphore() -> Made:
+    yield held(procession.BoundedSemaphore())
+
+
+@kind
+def rlock() -> Made:
+    """(The thread has it, and the task is another owner.)"""
+    yield case(held(thing := procession.RLock()).wait, thing.release, thing=thing)
+
+
+@kind
+def reading() -> Made:
+    thing = procession.RWLock()
+    thing.acquire_write()
+    yield case(thing.acquire_read_async, thing.release_write, thing=thing)
+
+
+@kind
+def writing() -> Made:
+    thing = procession.RWLock()
+    thing.acquire_read()
+    yield case(thing.acquire_write_async, thing.release_read, thing=thing)
+
+
+@kind
+def event() -> Made:
+    thing = procession.Event()
+    yield case(thing.wait_async, thing.set, thing=thing)
+
+
+@kind
+def condition() -> Made:
+    thing = procession.Condition()
+
+    async def wait(timeout: float | None = None) -> bool:
+        async with thing:
+            return await thing.wait_async(timeout)
+
+    def give() -> None:
+        with thing:
+            thing.notify()
+
+    yield case(wait, give, thing=thing)
+
+
+@kind
+def predicate() -> Made:
+    thing, state = procession.Condition(procession.Lock()), [False]
+
+    async def wait(timeout: float | None = None) -> bool:
+        async with thing:
+            return await thing.wait_for_async(lambda: state[0], timeout)
+
+    def give() -> None:
+        with thing:
+            state[0] = True
+            thing.notify_all()
+
+    yield case(wait, give, thing=thing)
+
+
+@kind
+def item() -> Made:
+    queue = procession.Queue()
+    yield case(queue.get_async, lambda: queue.put(True), late=Empty, take=lambda: queue.get(timeout=LIMIT))
+
+
+@kind
+def simple_item() -> Made:
+    queue = procession.SimpleQueue()
+    yield case(queue.get_async, lambda: queue.put(True), late=Empty, take=queue.get)
+
+
+@kind
+def space() -> Made:
+    queue = procession.Queue(1)
+    queue.put(1)
+
+    async def wait(timeout: float | None = None) -> None:
+        await queue.put_async(2, timeout)
+
+    yield case(wait, queue.get, good=None, late=Full)
+
+
+@kind
+def tasks_done() -> Made:
+    queue = procession.JoinableQueue()
+    queue.put(1)
+    yield case(queue.join_async, lambda: (queue.get(), queue.task_done()))
+
+
+def received(first: Any, second: Any) -> Made:
+    async def wait(timeout: float | None = None) -> Any:
+        assert timeout is None
+        return await second.recv_async()
+
+    def take() -> Any:
+        assert second.poll(LIMIT)
+        return second.recv()
+
+    with first, second:
+        yield case(wait, lambda: first.send(True), late=None, take=take)
+
+
+@kind
+def message() -> Made:
+    yield from received(*procession.Pipe())
+
+
+@kind
+def stream_message() -> Made:
+    yield from received(*(Connection(each.detach()) for each in socket.socketpair()))
+
+
+@contextlib.contextmanager
+def sleeper(target: Callable[[], object]) -> Iterator[Any]:
+    process = procession.Process(target=target)
+    process.start()
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.join()
+
+
+@kind
+def process() -> Made:
+    gate = procession.Event()
+    with sleeper(lambda: gate.wait() and os._exit(7)) as child:
+        yield case(child.join_async, gate.set, good=7, late=None)
+
+
+@kind
+def future() -> Made:
+    gate = procession.SimpleQueue()
+    with ProcessPoolExecutor(1) as pool:
+        found = pool.submit(gate.get)
+        yield case(lambda t=None: found.result_async(t, stop=False), lambda: gate.put(True), late=TimeoutError)
+
+
+@kind
+def no_exception() -> Made:
+    gate = procession.SimpleQueue()
+    with ProcessPoolExecutor(1) as pool:
+        found = pool.submit(gate.get)
+        wait = lambda t=None: found.exception_async(t, stop=False)  # noqa: E731
+        yield case(wait, lambda: gate.put(True), good=None, late=TimeoutError)
+
+
+def of_pool(begin: Callable[[Any, Any], Any], good: Any) -> Made:
+    gate = procession.SimpleQueue()
+    with Pool(1) as pool:
+        yield case(begin(pool, gate), lambda: gate.put(True), good=good, late=PoolTimeout)
+        pool.close()
+        pool.join()
+
+
+@kind
+def async_result() -> Made:
+    yield from of_pool(lambda pool, gate: pool.apply_async(gate.get).get_async, True)
+
+
+@kind
+def called_back_result() -> Made:
+    yield from of_pool(lambda pool, gate: pool.apply_async(gate.get, callback=str).get_async, True)
+
+
+@kind
+def map_result() -> Made:
+    yield from of_pool(lambda pool, gate: pool.map_async(lambda _: gate.get(), [1]).get_async, [True])
+
+
+@kind
+def next_result() -> Made:
+    yield from of_pool(lambda pool, gate: pool.imap(lambda _: gate.get(), [1]).next_async, True)
+
+
+ALL = pytest.mark.parametrize("name", KINDS)
+
+
+async def outcome(made: Any, timeout: float | None) -> Any:
+    """What the wait gave; of an exception, its class."""
+    try:
+        return await made.wait(timeout)
+    except Exception as error:
+        return type(error)
+
+
+@ALL
+def test_too_late_cancelled_and_in_time(name: str, run: Run) -> None:
+    found: list[Any] = []
+
+    async def main(made: Any) -> None:
+        if "message" not in name:
+            for timeout in (0, 0.01):
+                assert await outcome(made, timeout) == made.late
+        assert await run.cancelled(made.wait), "nobody has given it"
+        async with run.tasks() as start:
+            for n in range(2):
+                if n:  # (one of two is cancelled, and the other has it)
+                    assert await run.cancelled(made.wait, after=0.005)
+                else:
+                    start(one, made)
+                    await run.sleep(0.005)
+            made.give()
+
+    async def one(made: Any) -> None:
+        found.append(await outcome(made, None))
+
+    with KINDS[name]() as made:
+        run(lambda: main(made))
+        assert found == [made.good]
+        if hasattr(made, "thing"):
+            assert made.thing.waiters == ()
+
+
+TAKEN = pytest.mark.parametrize(
+    "name", ["lock", "semaphore", "robust_semaphore", "item", "simple_item", "message", "stream_message"]
+)
+
+
+@TAKEN
+def test_each_is_a_checkpoint_of_trio_before_it_takes_anything(name: str) -> None:
+    trio = pytest.importorskip("trio", reason="trio is not installed")
+
+    async def main(made: Any) -> None:
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            await made.wait()
+        assert scope.cancelled_caught
+
+    with KINDS[name]() as made:
+        made.give()
+        trio.run(main, made)
+        assert made.take() is True
+
+
+@TAKEN
+def test_cancelled_in_the_moment_in_which_it_is_given(name: str, run_either: Run) -> None:
+    """Either it has it, or it is there for the next: never both, never neither."""
+    run = run_either
+    found: list[str] = []
+
+    async def main(made: Any) -> None:
+        for n in range(9):
+            state: list[Any] = []
+
+            async def one(state: list[Any] = state) -> None:
+                state.append(await made.wait())
+
+            async with run.tasks() as start:
+                cancel = start(one)
+                await run.sleep(0.002)
+                made.give()
+                if n % 3 == 1:
+                    time.sleep(0.001)  # (the doorbell rings meanwhile)
+                elif n % 3 == 2:
+                    await run.sleep(0)
+                cancel()
+            if not state:
+                assert made.take() is True
+            found.append("had" if state else "left")
+
+    with KINDS[name]() as made:
+        run(lambda: main(made))
+    assert len(found) == 9
+
+
+# --- the other side dies ---
+
+
+def killed(child: Any, ready: Any, lookout: Callable[[], bool] = lambda: True) -> None:
+    assert ready.wait(LIMIT)
+    eventually(lookout)
+    child.kill()
+    child.join()
+
+
+@pytest.mark.parametrize("make", [procession.Lock, procession.RLock, procession.BoundedSemaphore, procession.RWLock])
+def test_the_holder_is_killed(make: Any, run_either: Run) -> None:
+    run, thing, ready = run_either, make(), procession.Event()
+    acquire = getattr(thing, "acquire", None) or thing.acquire_write
+    wait = getattr(thing, "acquire_async", None) or thing.acquire_write_async
+    found: list[Any] = []
+
+    async def main(child: Any) -> None:
+        async with run.tasks() as start:
+            start(one)
+            await run.until(lambda: len(thing.waiters) == 1)
+            child.kill()
+
+    async def one() -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", OwnerDiedWarning)
+            found.append(await wait())
+
+    with sleeper(lambda: (acquire(), ready.set(), sleep_for_ever())) as child:
+        assert ready.wait(LIMIT)
+        run(lambda: main(child))
+    assert found == [True]
+
+
+def test_a_party_is_killed(run_either: Run) -> None:
+    barrier, ready = procession.Barrier(3), procession.Event()
+
+    async def main(child: Any) -> None:
+        async with run_either.tasks() as start:
+            start(one)
+            await run_either.until(lambda: barrier.n_waiting == 2)
+            child.kill()
+
+    async def one() -> None:
+        with pytest.raises(BrokenBarrierError):
+            await barrier.wait_async()
+
+    with sleeper(lambda: (ready.set(), barrier.wait())) as child:
+        run_either(lambda: main(child))
+
+
+def test_the_last_producer_is_killed(run_either: Run) -> None:
+    queue = procession.Queue()
+
+    def put(queue: Any) -> None:
+        queue.put(1)
+        queue.close()
+        sleep_for_ever()
+
+    async def main(child: Any) -> None:
+        assert await queue.get_async() == 1
+        child.kill()
+        with pytest.raises(Closed):
+            await queue.get_async()
+
+    with sleeper(lambda: put(queue)) as child:
+        run_either(lambda: main(child))
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_the_sender_is_killed(long: bool, run_either: Run) -> None:
+    first, second = procession.Pipe()
+
+    async def main(child: Any) -> None:
+        async with run_either.tasks() as start:
+            start(one)
+            await run_either.sleep(0.05 if long else 0)
+            child.kill()
+
+    async def one() -> None:
+        with pytest.raises(EOFError):
+            await second.recv_async()
+
+    def send(end: Any) -> None:
+        if long:
+            end.send(bytes(30_000_000))
+        sleep_for_ever()
+
+    with second:
+        child = procession.Process(target=send, args=(first,))
+        child.start()
+        first.close()
+        if long:  # (what had come of it, no more will follow)
+            os.kill(child.pid or 0, 19)
+        run_either(lambda: main(child))
+        child.join()
+
+
+def test_processes_and_workers_are_killed(run_either: Run) -> None:
+    async def main(child: Any, future: Any, ready: Any) -> None:
+        async with run_either.tasks() as start:
+            start(ends)
+            start(dies, future)
+            await run_either.until(ready.is_set)
+            child.kill()
+            os.kill(next(iter(pool._processes)), 9)
+
+    async def ends() -> None:
+        assert await child == -9
+
+    async def dies(future: Any) -> None:
+        with pytest.raises(WorkerDied):
+            await future
+
+    ready = procession.Event()
+    with sleeper(sleep_for_ever) as child, ProcessPoolExecutor(1) as pool:
+        future = pool.submit(lambda: (ready.set(), sleep_for_ever()))
+        run_either(lambda: main(child, future, ready))
+
+
+# --- what the await began, or asks for, ends with it ---
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too late", "left alone", "thrown away"])
+def test_a_process_that_is_to_stop_with_the_await(how: str, run_either: Run) -> None:
+    run, ready = run_either, procession.Event()
+
+    async def main(child: Any) -> None:
+        assert ready.wait(LIMIT)
+        if how == "cancelled":
+            assert await run.cancelled(lambda: child.join_async(stop=True, grace=0.05))
+        elif how == "too late":
+            assert await child.join_async(0.01, stop=True, grace=0.05) is None
+        elif how == "thrown away":
+            awaiting = child.join_async(stop=True, grace=0.05)
+            with contextlib.suppress(StopIteration):
+                awaiting.send(None)
+            awaiting.close()
+            return
+        else:
+            assert await child.join_async(0.01) is None
+            assert await run.cancelled(child.join_async)
+            assert child.is_alive()
+            return
+        assert not child.is_alive(), "it is gone before the await ends"
+        assert child.exitcode == -9, "it did not heed SIGTERM"
+
+    def stay() -> None:
+        import signal
+
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        ready.set()
+        sleep_for_ever()
+
+    with sleeper(stay) as child:
+        if how == "thrown away" and run.library == "trio":
+            pytest.skip("trio does not have it")
+        run(lambda: main(child))
+        if how == "thrown away":
+            child.join(LIMIT)
+            assert child.exitcode == -9
+
+
+def test_what_a_join_refuses(run_either: Run) -> None:
+    async def main(child: Any) -> None:
+        with pytest.raises(ValueError, match="grace"):
+            await child.join_async(grace=-1)
+        with pytest.raises(ValueError, match="NaN"):
+            await child.join_async(float("nan"), stop=True)
+        assert child.is_alive()
+        with pytest.raises(procession.ProcessStateError):
+            await procession.Process().join_async()
+
+    with sleeper(sleep_for_ever) as child:
+        run_either(lambda: main(child))
+
+
+@pytest.mark.parametrize("how", ["cancelled", "too late"])
+@pytest.mark.parametrize("stop", [True, False])
+def test_a_task_of_a_pool_stops_with_the_await(how: str, stop: bool, run_either: Run) -> None:
+    run, ready, gate = run_either, procession.Event(), procession.SimpleQueue()
+
+    async def main(future: Any) -> None:
+        await run.until(ready.is_set)
+        if how == "cancelled":
+            assert await run.cancelled(lambda: future.result_async(stop=stop))
+        else:
+            with pytest.raises(TimeoutError):
+                await future.result_async(0.01, stop=stop)
+        assert future.cancelled() is stop
+        gate.put(3)
+        if not stop:
+            assert await future == 3
+
+    with ProcessPoolExecutor(1) as pool:
+        run(lambda: main(pool.submit(lambda: (ready.set(), gate.get())[1])))
+        assert pool.submit(abs, -1).result(LIMIT) == 1
+
+
+# --- several at one ---
+
+
+def test_many_tasks_at_one_process_and_one_result(run: Run) -> None:
+    found: list[Any] = []
+
+    async def one(thing: Any) -> None:
+        found.append(await thing)
+
+    async def main(child: Any, pool: Any) -> None:
+        things = [child, pool.apply_async(gate.get), pool.map_async(abs, [-2])]
+        async with run.tasks() as start:
+            for thing in things:
+                for _ in range(20):
+                    start(one, thing)
+            await run.sleep(0.01)
+            gate.put(5)
+            child.kill()
+
+    gate = procession.SimpleQueue()
+    with sleeper(sleep_for_ever) as child, Pool(1) as pool:
+        run(lambda: main(child, pool))
+        pool.close()
+        pool.join()
+    assert sorted(found, key=str) == [-9] * 20 + [5] * 20 + [[2]] * 20
+
+
+def test_iterating(run: Run) -> None:
+    """More than is read ahead, of what has no length as well; and a failure in the middle."""
+
+    async def main(pool: Any, executor: Any) -> None:
+        assert [n async for n in pool.imap(abs, range(-300, 0))] == list(range(300, 0, -1))
+        assert sorted([n async for n in pool.imap_unordered(abs, iter(range(300)), chunksize=7)]) == list(range(300))
+        assert [n async for n in executor.map(pow, range(300), iter(range(300)))] == [n**n for n in range(300)]
+        results = pool.imap(divmod_by, [1, 0, 2])
+        assert await results.next_async() == (10, 0)
+        with pytest.raises(ZeroDivisionError):
+            await results.next_async()
+        assert [n async for n in results] == [(5, 0)]
+        with pytest.raises(StopAsyncIteration):
+            await results.next_async()
+        with pytest.raises(TimeoutError):
+            assert [n async for n in executor.map(time.sleep, [5], timeout=0.01)]
+        executor.kill_workers()
+
+    def divmod_by(n: int) -> Any:
+        return divmod(10, n)
+
+    with Pool(2) as pool, ProcessPoolExecutor(2) as executor:
+        run(lambda: main(pool, executor))
+        pool.close()
+        pool.join()
+
+
+def test_a_map_that_is_longer_than_what_is_under_way_at_once(run_either: Run) -> None:
+    async def main(pool: Any) -> Any:
+        return await pool.map_async(abs, range(3000), chunksize=1)
+
+    with Pool(2) as pool:
+        assert run_either(lambda: main(pool)) == list(range(3000))
+        pool.close()
+        pool.join()
+
+
+def test_a_loop_that_ends_while_tasks_wait(run_either: Run) -> None:
+    """As at the end of a program: all of them are cancelled, and nothing is left of them."""
+    lock, queue = procession.Lock(), procession.Queue()
+    lock.acquire()
+
+    async def main(child: Any) -> None:
+        async with run_either.tasks() as start:
+            for wait in (lock.acquire_async, queue.get_async, child.join_async):
+                start(wait)
+            await run_either.sleep(0.01)
+            raise ZeroDivisionError
+
+    with sleeper(sleep_for_ever) as child:
+        with pytest.raises(ExceptionGroup):
+            run_either(lambda: main(child))
+        assert lock.waiters == ()
+        queue.put(1)
+        assert queue.get(timeout=LIMIT) == 1
+
+
+def test_two_loops_in_two_threads_and_a_fork_while_they_wait(run_either: Run) -> None:
+    event, found = procession.Event(), []
+
+    async def main() -> None:
+        found.append(await event.wait_async(LIMIT))
+
+    threads = [threading.Thread(target=run_either, args=(main,)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: len(event.waiters) == 2)
+
+    def child() -> None:
+        """It has a loop of its own, in which it waits."""
+        import asyncio
+
+        async def main() -> None:
+            assert await event.wait_async(0.01) is False
+            event.set()
+
+        asyncio.run(main())
+
+    forked = procession.get_context("fork").Process(target=child)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forked.start()
+    forked.join()
+    assert forked.exitcode == 0
+    for thread in threads:
+        thread.join()
+    assert found == [True, True]
