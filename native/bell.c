@@ -54,13 +54,6 @@ static void answer(uint32_t owner) {
     }
 }
 
-static void look(uint32_t owner) {
-    for (uint32_t i = 0; i < waits_used(); i++) {
-        uint32_t state = word_read(&wait_at(i)->state);
-        if (WAIT_OWNER(state) == owner && (state & 0xff) == WAIT_TASKED) recover_look(word_peek(&wait_at(i)->key));
-    }
-}
-
 /* A channel is open while somebody waits: then we look once a second, however often we are rung meanwhile. */
 static void *serve(void *arg) {
     uint32_t owner = sync_me;
@@ -72,7 +65,7 @@ static void *serve(void *arg) {
         answer(owner);
         if (!bell.stop) futex_wait(word_of(owner), seen, bell.open ? next_look : PN_FOREVER);
         if (clock_monotonic() < next_look) continue;
-        look(owner);
+        recover_look_for_tasks(owner);
         next_look = clock_monotonic() + LOOK_SECOND;
     }
     return arg;

@@ -2,6 +2,7 @@
 #include "recover.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "barrier.h"
 #include "event.h"
@@ -333,6 +334,53 @@ bool recover_look(uint32_t key) {
     if (cell_kind(cell) == CELL_SHARES || cell_kind(cell) == CELL_BARRIER) found |= look_at_stakes(cell);
     if (cell_kind(cell) == CELL_QUEUE) found |= look_at_holders(cell);
     return found;
+}
+
+/* --- the look of many tasks at once --- */
+
+static uint64_t cells_waited_for[COMMONS_CELL_COUNT / 64], owners_to_see[PN_SLOTS / 64 + 1]; /* the doorbell's thread's own */
+
+static bool marked(const uint64_t *bits, uint32_t n) { return bits[n / 64] >> (n & 63) & 1; }
+
+static void mark(uint64_t *bits, uint32_t n) { bits[n / 64] |= 1ull << (n & 63); }
+
+static void mark_owner(uint32_t owner) {
+    if (owner && owner <= PN_SLOTS) mark(owners_to_see, owner);
+}
+
+static void mark_those_waited_for(uint32_t key) {
+    struct cell *cell = cell_at(KEY_CELL(key));
+    enum cell_kind kind = cell_kind(cell);
+    mark_owner(holder_of(key));
+    if (marked(cells_waited_for, KEY_CELL(key))) return;
+    mark(cells_waited_for, KEY_CELL(key));
+    if (kind != CELL_SHARES && kind != CELL_BARRIER && kind != CELL_QUEUE) return;
+    for (uint32_t stake = word_read(&cell->link); stake; stake = word_read(&cell_at(stake)->link))
+        if (kind == CELL_QUEUE || word_read(&cell_at(stake)->word) > 0) mark_owner(word_read(&cell_at(stake)->tid));
+}
+
+static bool mark_for_tasks(uint32_t owner) {
+    bool found = false;
+    for (uint32_t i = 0; i < waits_used(); i++) {
+        uint32_t state = word_read(&wait_at(i)->state), key = word_peek(&wait_at(i)->key);
+        if (WAIT_OWNER(state) != owner || (state & 0xff) != WAIT_TASKED || KEY_CELL(key) >= COMMONS_CELL_COUNT) continue;
+        mark_those_waited_for(key);
+        found = true;
+    }
+    return found;
+}
+
+void recover_look_for_tasks(uint32_t owner) {
+    memset(cells_waited_for, 0, sizeof cells_waited_for);
+    memset(owners_to_see, 0, sizeof owners_to_see);
+    if (!mark_for_tasks(owner)) return;
+    for (uint32_t i = 0; i < waits_used(); i++) {
+        uint32_t state = word_read(&wait_at(i)->state), cell = KEY_CELL(word_peek(&wait_at(i)->key));
+        if ((state & 0xff) >= WAIT_SPINNING && cell < COMMONS_CELL_COUNT && marked(cells_waited_for, cell))
+            mark_owner(WAIT_OWNER(state));
+    }
+    for (uint32_t i = 1; i <= PN_SLOTS; i++)
+        if (marked(owners_to_see, i)) look_at(i);
 }
 
 int64_t recover_patience(uint32_t key, int64_t last) {

@@ -20,6 +20,8 @@ void recover(uint32_t slot, bool orderly);
 void recover_member(struct member who, bool orderly);
 /* For one that has waited for `key` for a while: recover after those of whom it waits who are dead. True: look again. */
 bool recover_look(uint32_t key);
+/* For all tasks of `owner`, a member of this process, that wait: the same, in one pass, whatever their number. One thread's. */
+void recover_look_for_tasks(uint32_t owner);
 /* How long to wait for `key` until the next look, after a `last` time: twice as long each time, but no longer than a second
  * where the holder has no reaper (it came from the user's own fork, or outlived its parent). */
 int64_t recover_patience(uint32_t key, int64_t last);

@@ -64,9 +64,11 @@ class Fetched:
         """Whether who fetches need not wait."""
         return (self._next in self._done if self._ordered else bool(self._line)) or self.all_ended()
 
-    def take_all(self) -> list[Piece]:
-        """All pieces, in order; all must have ended."""
-        pieces = [self._done[order] for order in range(self._next, self._order)]
+    def take_all(self) -> list[Piece | None]:
+        """All pieces, in order; None in place of those that never came, because it was closed."""
+        pieces = [self._done.get(order) for order in range(self._next, self._order)]
+        if not self.exhausted:
+            pieces.append(None)
         self._done.clear()
         self._gone = self._order
         return pieces

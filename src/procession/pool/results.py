@@ -294,6 +294,9 @@ class MapResult(_Result):
         found: list[Any] = []
         failure: BaseException | None = None
         for piece in stream.take_all():
+            if piece is None:
+                failure = failure or verdicts.ended_early()
+                continue
             if piece.plain():
                 found.append(piece.payload)
                 continue

@@ -269,6 +269,8 @@ class Stream(Fetched):
             self._source = nothing
             self._announce()
             self._engine.stream_read(self)
+            if self.when_ended is not None:  # (nothing more comes)
+                self.when_ended()
         self._engine.nudge()
         if self._progress is not None:
             self._progress.finish()
