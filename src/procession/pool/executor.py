@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession.pool import atexit, tokens
 from procession.pool.contexts import context_of
@@ -14,6 +14,9 @@ from procession.pool.face import Face
 from procession.pool.future import Future
 from procession.pool.messages import Shape
 from procession.pool.settings import Settings
+
+if TYPE_CHECKING:
+    from procession.pool.mapping import Results
 
 __all__ = ["ProcessPoolExecutor"]
 
@@ -104,7 +107,7 @@ class ProcessPoolExecutor(Face, Executor):
     def map(
         self, fn: Callable[..., Any], *iterables: Iterable[Any], timeout: float | None = None, chunksize: int = 1,
         buffersize: int | None = None, progress: Any = None,
-    ) -> Iterator[Any]:  # fmt: skip
+    ) -> Results:  # fmt: skip
         """The results of ``fn`` for the items of the iterables, in their order, as `concurrent.futures.Executor.map` (3.14)
         has it.
 
