@@ -397,15 +397,17 @@ def test_a_party_is_killed(run_either: Run) -> None:
 
 
 def test_the_last_producer_is_killed(run_either: Run) -> None:
-    queue = procession.Queue()
+    queue, closed = procession.Queue(), procession.Event()
 
     def put(queue: Any) -> None:
         queue.put(1)
         queue.close()
+        closed.set()
         sleep_for_ever()
 
     async def main(child: Any) -> None:
         assert await queue.get_async() == 1
+        await closed.wait_async()
         child.kill()
         with pytest.raises(Closed):
             await queue.get_async()

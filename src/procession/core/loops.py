@@ -152,9 +152,11 @@ def current() -> Loop:
 
 
 def _is_trio() -> bool:
-    sniffio = sys.modules.get("sniffio")  # (trio imports it)
-    if sniffio is None or "trio" not in sys.modules:
+    trio, sniffio = sys.modules.get("trio"), sys.modules.get("sniffio")
+    if trio is None:
         return False
+    if sniffio is None:  # (which trio imports, so far)
+        return bool(trio.lowlevel.in_trio_run())
     try:
         return bool(sniffio.current_async_library() == "trio")
     except sniffio.AsyncLibraryNotFoundError:
