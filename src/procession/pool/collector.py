@@ -125,19 +125,24 @@ class Collector:
         with engine.lock:
             for number, aux, payload in inbox:
                 kind = aux & 0xFF
+                if kind == Kind.TAKEN:
+                    engine.crew.taken(number, aux >> 8 & 0xFFFF, payload)
+                    continue
                 if kind > Kind.STOPPED:
                     with shielded():  # (a worker is buried once)
                         engine.crew.heard(kind, number, payload)
                     continue
                 task = held.get(number)
-                if task is None:
-                    continue  # a second outcome: it was stopped in the moment in which it ended
+                if task is None:  # a second outcome: it was stopped in the moment in which it ended, or we were interrupted
+                    engine.lanes.forget(number)
+                    continue
                 if task.extra is None or not settle(task, kind):
                     task.end(kind, payload, (aux >> 24) / 1e6)
                 held.pop(number, None)
-            ended = len(inbox)
+                if task.lane is not None:
+                    task.lane.ended(number)
+            engine.have_ended(len(inbox))
             inbox.clear()
-            engine.have_ended(ended)
 
 
 def _error() -> Any:

@@ -36,8 +36,8 @@ class Member:
     """One worker."""
 
     __slots__ = (
-        "blackbox", "born", "exitcode", "heir", "id", "leaving", "member", "oom_kills", "peak_kib", "pid", "process", "serving",
-        "stack", "task",
+        "blackbox", "born", "exitcode", "heir", "id", "leaving", "many", "member", "most", "oom_kills", "peak_kib", "pid",
+        "process", "serving", "stack", "task",
     )  # fmt: skip
 
     def __init__(self, number: int, process: Any, blackbox: Any, heir: bool) -> None:
@@ -48,6 +48,8 @@ class Member:
         self.born = time.monotonic()
         self.serving = False  # has it done anything yet?
         self.leaving = False
+        self.many: dict[int, float] = {}  # in hand beside the one in its record: since when; some have ended
+        self.most = 64
         self.oom_kills = _oom_kills()
         self.pid: int | None = None
         self.member = _native.NOBODY
@@ -63,6 +65,13 @@ class Member:
         """The number of the task that it has, and since when (monotonic seconds)."""
         seen = _native.task_of(self.member)
         return (seen[0], seen[1] / 1e9) if seen is not None and seen[0] else None
+
+    def took(self, number: int, since: float, held: Any) -> None:
+        """It has that task in hand, as one of many. (Those that have ended are held no more; they go when they are many.)"""
+        self.many[number] = since
+        if len(self.many) > self.most:
+            self.many = {number: since for number, since in self.many.items() if number in held}
+            self.most = max(64, 2 * len(self.many))
 
     def died(self) -> None:
         """Note how, and what it had in hand."""
@@ -186,6 +195,12 @@ class Crew:
 
     # --- what they say ---
 
+    def taken(self, number: int, worker: int, since: float | None) -> None:
+        """A worker has that task in hand, and is about to take others. With the lock; may be called twice."""
+        member = self.members.get(worker)
+        if member is not None and number in self._engine.held:
+            member.took(number, time.monotonic() if since is None else since, self._engine.held)
+
     def heard(self, kind: int, number: int, payload: Any) -> None:
         """A message about a worker, or from one about itself."""
         if kind == Kind.RECORD:
@@ -215,7 +230,7 @@ class Crew:
             return
         member.leaving, self.full = True, False
         if not self._engine.closing or self._engine.outstanding() > len(self.members):
-            self.ensure(max(self._engine.outstanding(), 1))
+            self.ensure(max(self._engine.wanted(), 1))
         if asks:
             self._engine.stopper.ask(member, messages.RETIRE, lambda: True)
 
@@ -226,9 +241,13 @@ class Crew:
         self.full = False
         self.processes.pop(member.pid, None)
         self._gone.append(member.process)
-        if member.task and (task := engine.held.get(member.task)) is not None:
-            member.serving = True
-            engine.lost(task, member)
+        in_hand = (member.task, *sorted(member.many, reverse=True))  # (the last that it took first)
+        for number in dict.fromkeys(in_hand):
+            if number and (task := engine.held.get(number)) is not None:
+                member.serving = True
+                engine.lost(task, member)
+            else:
+                engine.lanes.forget(number)
         if not member.serving and not member.leaving:
             self._failures += 1
             if self._failures >= HOPELESS and not self.ended:
@@ -240,8 +259,8 @@ class Crew:
         if self.ended and not self.members:  # (whatever streams wait for: nothing comes of it)
             engine.no_worker_left()
             return
-        if not self.ended and (outstanding := engine.outstanding()):
-            self.ensure(outstanding)
+        if not self.ended and (wanted := engine.wanted()):
+            self.ensure(wanted)
         elif not self.ended and not engine.closing and engine.settings.eager:
             self.ensure(0)
         if engine.closing and engine.is_done():
@@ -294,6 +313,8 @@ class Crew:
     def with_task(self, number: int) -> tuple[Member, float] | None:
         """Who has that task in hand, and since when."""
         for member in self.members.values():
+            if number in member.many:
+                return member, member.many[number]
             seen = member.in_hand()
             if seen is not None and seen[0] == number:
                 return member, seen[1]

@@ -22,19 +22,18 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from procession import _native
 from procession.core import callers, forkhooks
 from procession.pool import crew, verdicts
 from procession.pool.backlog import Backlog
 from procession.pool.collector import Collector
 from procession.pool.functions import Functions
 from procession.pool.idleness import Idleness
+from procession.pool.lanes import Lanes, Order, ring
 from procession.pool.options import GRACE
 from procession.pool.settings import Settings
 from procession.pool.shield import shielded
 from procession.pool.stopping import Stopper
 from procession.pool.task import Task
-from procession.share.queues import SimpleQueue
 
 __all__ = ["Engine"]
 
@@ -52,17 +51,18 @@ class Engine:
         me: Any = weakref.proxy(self)  # (for our parts: in a circle its memory would stay until somebody looks for circles)
         self.settings = settings
         self.functions = Functions()
-        self.tasks, self.results = _ring(), _ring()
+        self.tasks, self.results = ring(), ring()
         self.lock = threading.RLock()
         self.backlog = Backlog()
         self.held: dict[int, Task] = {}
         self.streams: set[Any] = set()  # those that are not read to their end
+        self.lanes = Lanes()
         self.closing = False
         self.broken: BaseException | None = None
         self.over = threading.Event()
         self.grace = GRACE
         self.exit_results: list[Any] = []
-        self._numbers = itertools.count(1)
+        self.new_number = itertools.count(1).__next__
         self._window = self._least = 2 * settings.workers + 2
         self.collector = Collector(me)
         self.help, self.nudge = self.collector.help, self.collector.nudge
@@ -79,12 +79,12 @@ class Engine:
         with self.lock:
             if self.closing:
                 self.check_open()
-            if self.backlog.count or len(self.held) >= self._window or task.extra is not None:
+            if self.backlog.count or len(self.held) - len(self.lanes.held) >= self._window or task.extra is not None:
                 self.backlog.push(task)
                 self._dispatch()
                 return
             task.begin()
-            number = task.number = next(self._numbers)
+            number = task.number = self.new_number()
             job, task.job = task.job, None
             try:
                 self.tasks._put_task(number, task.aux, job)
@@ -95,13 +95,13 @@ class Engine:
             self._see_to_workers()
 
     def submit_pieces(self, pieces: list[Any]) -> None:
-        """Pieces of a stream, which was taken on before. If a signal's handler raises in between, some may not come: the stream
-        ends then."""
+        """Pieces of a stream, or orders of a lane: what was taken on before. If a signal's handler raises in between, some may
+        not come: the stream ends then."""
         with self.lock:
             if self.broken is not None or self.crew.ended:
                 self.check_open()
-            if self.backlog.count == 0 and pieces[0].extra is None and len(self.held) < self._window:
-                room = self._window - len(self.held)
+            room = self._window - len(self.held) + len(self.lanes.held)
+            if self.backlog.count == 0 and pieces[0].extra is None and room > 0:
                 self._hand_out_at_once(pieces[:room])
                 pieces = pieces[room:]
             for piece in pieces:
@@ -112,7 +112,7 @@ class Engine:
         numbered: dict[int, Task] = {}
         batch = []
         for piece in pieces:
-            number = piece.number = next(self._numbers)
+            number = piece.number = self.new_number()
             numbered[number] = piece
             batch.append((number, piece.aux, piece.job))
         try:
@@ -121,7 +121,7 @@ class Engine:
             done = 0
         self.held.update(numbered)  # (not before: see `submit`)
         for message in batch[done:]:
-            self._put_one(message)
+            self._put_one(message, self.tasks)
 
     def check_open(self) -> None:
         if self._pid != os.getpid():
@@ -133,11 +133,15 @@ class Engine:
 
     def outstanding(self) -> int:
         """How many tasks have not ended."""
-        return len(self.held) + len(self.backlog)
+        return len(self.held) + len(self.backlog) + self.lanes.waiting()
+
+    def wanted(self) -> int:
+        """How many workers there is something to do for."""
+        return len(self.held) - len(self.lanes.held) + self.backlog.count
 
     def is_done(self) -> bool:
         """Whether all that was taken on has ended."""
-        return not self.held and not self.backlog.count and not self.streams
+        return not self.held and not self.backlog.count and not self.streams and not self.lanes.waiting()
 
     def stream_read(self, stream: Any) -> None:
         """It has no more items."""
@@ -148,14 +152,14 @@ class Engine:
 
     def _dispatch(self) -> None:
         """Hand to the workers what there is room for. With the lock."""
-        if self.backlog.count and len(self.held) < self._window:
+        if self.backlog.count and len(self.held) - len(self.lanes.held) < self._window:
             with shielded():
                 self._hand_out()
         self._see_to_workers()
 
     def _hand_out(self) -> None:
-        backlog, held, batch = self.backlog, self.held, []
-        while backlog.count and len(held) < self._window:
+        backlog, held, lanes, batch = self.backlog, self.held, self.lanes, []
+        while backlog.count and len(held) - len(lanes.held) < self._window:
             task = backlog.pop()
             try:
                 if not task.begin():
@@ -164,46 +168,64 @@ class Engine:
             except Exception as error:
                 task.fail(error)
                 continue
-            number = task.number = next(self._numbers)
+            number = task.number = self.new_number()
             held[number] = task
             batch.append((number, task.aux, job))
             if task.extra is not None:
                 self.stopper.watch(task)
         if batch:
-            self._put(batch)
+            self.put(batch, self.tasks)
 
     def _see_to_workers(self) -> None:
         if not self.crew.full:
-            self.crew.ensure(len(self.held) + self.backlog.count)
+            self.crew.ensure(self.wanted())
         if not self.collector.runs:
             self.collector.begin(self)
 
-    def _put(self, batch: list[tuple[int, int, Any]]) -> None:
+    def put(self, batch: list[tuple[int, int, Any]], ring: Any) -> None:
+        """Put held tasks into a ring; those for which there is no room fail. With the lock."""
         try:
-            done = self.tasks._put_tasks(batch)
+            done = ring._put_tasks(batch)
         except MemoryError:
             done = 0
         for message in batch[done:]:  # one by one: most find room
-            self._put_one(message)
+            self._put_one(message, ring)
 
-    def _put_one(self, message: tuple[int, int, Any]) -> None:
+    def _put_one(self, message: tuple[int, int, Any], ring: Any) -> None:
         try:
-            self.tasks._put_task(*message)
+            ring._put_task(*message)
         except Exception as error:
-            self.held.pop(message[0]).fail(error)
+            task = self.held[message[0]]
+            self._let_go(task)
+            task.fail(error)
+
+    def _let_go(self, task: Task) -> None:
+        del self.held[task.number]
+        if task.lane is not None:
+            task.lane.ended(task.number)
 
     def lost(self, task: Task, member: crew.Member) -> None:
         """Its worker died with it in hand. With the lock."""
-        del self.held[task.number]
-        self.stopper.lost(task, member)
+        self._let_go(task)
+        if isinstance(task, Order):
+            task.served.left(task)
+        else:
+            self.stopper.lost(task, member)
+
+    def again(self, task: Task) -> None:
+        """It is to be tried once more, before what waits. With the lock."""
+        if task.lane is not None:
+            task.lane.again(task)
+        else:
+            self.backlog.push(task, first=True)
 
     def cancel(self, task: Task) -> None:
         """It is wanted no more, and has been told so: what waits in the ring is taken out, what runs is stopped. With the
         lock."""
         if self._pid != os.getpid() or self.held.get(task.number) is not task:
             return
-        if self.tasks._withdraw(task.number):
-            del self.held[task.number]
+        if (self.tasks if task.lane is None else task.lane.ring)._withdraw(task.number):
+            self._let_go(task)
             self.have_ended()
         else:
             self.stopper.stop(task, "cancelled")
@@ -216,6 +238,8 @@ class Engine:
 
     def have_ended(self, ended: int = 1) -> None:
         """Some tasks have ended. With the lock."""
+        if self.lanes.hungry:
+            self.lanes.feed()
         if self.backlog.count:
             ordered = self.backlog.is_ordered()  # (what was handed out is overtaken by nobody)
             self._window = self._least if ordered else max(self._least, min(WINDOW, 4 * ended))
@@ -240,6 +264,7 @@ class Engine:
                 self.fail_waiting(None)
                 for stream in list(self.streams):
                     stream.close()
+            self.lanes.close(cancel)
             if self.is_done():
                 self.crew.dismiss()
 
@@ -255,6 +280,7 @@ class Engine:
                 self.broken = error
             self.closing = True
             self.fail_waiting(error)
+            self.lanes.end(error)
             self._fail_held(error)
             self.crew.end("kill")
 
@@ -262,6 +288,8 @@ class Engine:
         held = list(self.held.values())
         self.held.clear()
         for task in held:
+            if task.lane is not None:
+                task.lane.ended(task.number)
             task.fail(verdicts.copy_of(error))
 
     def end(self, how: str, error: BaseException | None) -> None:
@@ -272,6 +300,7 @@ class Engine:
             if self._pid != os.getpid():
                 return
             self.fail_waiting(error)
+            self.lanes.end(error)
             self._fail_held(error if error is not None else verdicts.ended_early())
             self.crew.end(how)
 
@@ -308,7 +337,7 @@ class Engine:
             self.check_open()
             self._least = 2 * workers + 2
             self.crew.resize(workers)
-            self.crew.ensure(self.outstanding())
+            self.crew.ensure(self.wanted())
 
     def no_worker_left(self) -> None:
         """Called by the crew, with the lock, when the last worker has left and no other is to come."""
@@ -318,12 +347,6 @@ class Engine:
         self.results._nudge()
         self.nudge()
         self.stopper.clear()
-
-
-def _ring() -> Any:
-    ring = SimpleQueue()
-    ring._configure(0, _native.TASKS)
-    return ring
 
 
 _engines: weakref.WeakSet[Engine] = weakref.WeakSet()

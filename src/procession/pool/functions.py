@@ -62,7 +62,8 @@ class Functions:
         self._watched[known.key] = weakref.ref(function, functools.partial(_gone, weakref.ref(self), known.key))
         return known
 
-    def _drop(self, key: int) -> None:
+    def drop(self, key: int) -> None:
+        """It is needed no more."""
         self._watched.pop(key, None)
         try:
             if self._pid == os.getpid():  # (else a fork's copy has died, and the table is the parent's, too)
@@ -73,7 +74,7 @@ class Functions:
 
 def _gone(functions: weakref.ref[Functions], key: int, _: Any) -> None:
     if (here := functions()) is not None:
-        here._drop(key)
+        here.drop(key)
 
 
 class Loader:
@@ -82,12 +83,12 @@ class Loader:
     MOST = 512
 
     def __init__(self, table: Any) -> None:
-        self._table = table
+        self.table = table
         self.known: dict[int, Any] = {}
 
     def load(self, key: int) -> Any:
         """The function of a key that is not known yet. Raises what unpickling raises."""
-        function = _read(self._table[key])
+        function = _read(self.table[key])
         self.known[key] = function
         if len(self.known) > self.MOST:
             del self.known[next(iter(self.known))]  # the oldest

@@ -29,6 +29,7 @@ class Shape(IntEnum):
     STAR = 4  # args: f(*args)
     MANY = 5  # items: [f(x) for x in items]
     MANY_STARS = 6  # items: [f(*args) for args in items]
+    SERVE = 7  # an order: the key is a lane's number; do the tasks in that lane's ring
 
 
 class Kind(IntEnum):
@@ -44,6 +45,7 @@ class Kind(IntEnum):
     BROKEN = 19  # the initializer raised: as ERROR
     RECORD = 20  # a log record, or a warning (relay.py)
     NUDGE = 22  # nothing: who collects has a look at what it waits for
+    TAKEN = 23  # (with the task's number, and when by the monotonic clock) it has that task in hand, and takes others beside it
     DIED = 21  # (from the pool itself) all that the worker ever said stands before this
 
 

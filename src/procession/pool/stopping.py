@@ -140,6 +140,6 @@ class Stopper:
         elif extra.stopping == "cancelled":
             task.fail(verdicts.cancelled())
         elif extra.attempts <= extra.options.retries and not self._engine.crew.ended:
-            self._engine.backlog.push(task, first=True)
+            self._engine.again(task)
         else:
             task.fail(verdicts.death(member, task))

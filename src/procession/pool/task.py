@@ -9,12 +9,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from procession import _native
 from procession.pool import messages
 from procession.pool.functions import Functions
 from procession.pool.options import PLAIN, Options
+
+if TYPE_CHECKING:
+    from procession.pool.lanes import Lane
 
 __all__ = ["Task"]
 
@@ -29,6 +32,8 @@ class Task:
     job: Any  # _native.Packed, until it is dispatched for the last time
     function: Any  # kept: its key is good as long as it is there
     extra: Extra | None
+    lane: Lane | None = None  # the one that it belongs to (those that can belong to one have a slot for it)
+    barrier: bool = False  # in its lane
 
     def prepare(self, functions: Functions, function: Any, shape: messages.Shape, body: Any, options: Options) -> None:
         """Write the task down, in the caller's thread. Raises what pickling raises."""
@@ -48,6 +53,8 @@ class Task:
             if options.retries:
                 self.extra.body = body
         self.job = _native.pack(body)
+        if self.lane is not None and not self.job.reusable:
+            self.more().body = body  # (a lane may take back what is in its ring)
 
     @property
     def options(self) -> Options:

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from procession import _native
 from procession.core import codec
 from procession.errors import TaskStopped
-from procession.pool import caps, messages, obituary, relay, tokens
+from procession.pool import caps, messages, obituary, relay, service, tokens
 from procession.pool.functions import Loader
 from procession.pool.messages import Kind, Shape
 from procession.share import queues  # noqa: F401  (so that the zygote has it: each worker is handed two)
@@ -92,6 +92,8 @@ class _Worker:
         self.turn = tokens.Turn("top" if not settings.nested else "heir" if settings.heir else "nested")
         self.born = time.monotonic()
         self.asked = False  # to be relieved
+        self.last = False  # has the last task that it may do
+        self.lanes = service.Service(self, tasks)
 
     # --- orders ---
 
@@ -113,7 +115,7 @@ class _Worker:
         """Until there is nothing more to do here. The inner loop is native (native/py/work.c): it comes back with what is not
         plain, and when it is time to have a look at oneself."""
         last = self.settings.max_tasks
-        watched = self.settings.max_memory is not None or self.settings.max_age is not None
+        watched = self.watched
         waits = self.turn.kind != "nested"
         work, known, begin, end = self.tasks._work, self.loader.known, self.turn.begin, self.turn.end
         while last is None or _native.work_state()[2] != last:
@@ -121,7 +123,7 @@ class _Worker:
                 if not waits and not self.wait_for_turn():
                     return
                 until = time.monotonic_ns() + LOOK if watched or not waits else 0
-                most = FOR_EVER if last is None else last - 1 - _native.work_state()[2]
+                most = self.room()
                 handed = work(self.results, known, self.id, most, until, begin, end, waits) if most else self.take_last(waits)
             except _Retire:
                 return
@@ -136,6 +138,15 @@ class _Worker:
                 end()
             if watched:
                 self.look()
+
+    @property
+    def watched(self) -> bool:
+        return self.settings.max_memory is not None or self.settings.max_age is not None
+
+    def room(self) -> int:
+        """How many tasks it may do before the last one, or with it if that is what it is at."""
+        most = self.settings.max_tasks
+        return FOR_EVER if most is None else most - _native.work_state()[2] - (not self.last)
 
     def wait_for_turn(self) -> bool:
         """In a pool within a task: wait for a task, then for a token to do it with, and take it only then: meanwhile another
@@ -153,11 +164,15 @@ class _Worker:
         except Empty:
             return None
         if number:
+            self.last = True
             self.say(Kind.LAST)
         return number, aux, body, None, None
 
     def run(self, number: int, aux: int, body: Any) -> None:
         """Do the task and say how it ended. Raises nothing."""
+        if aux >> messages.KEY_BITS & 0xFF == Shape.SERVE:
+            self.lanes.serve(number, aux & 0xFFFFFFFF)
+            return
         began = time.perf_counter_ns()
         try:
             _native.work_guard(number)
