@@ -6,7 +6,7 @@
     engine.py                 where tasks and workers meet; backlog.py: tasks that wait; task.py: one of them
     collector.py              who reads what the workers say; shield.py: and is not interrupted in the middle
     crew.py                   the workers, seen from the pool; worker.py: the worker, from within; messages.py: what travels
-    lanes.py, block.py        lines of tasks that so many workers do at a time; service.py: a worker in one
+    lanes.py, laneset.py      lines of tasks that so many workers do at a time; block.py: one; service.py: a worker in a lane
     stopping.py, idleness.py  what time brings: time limits, how a task is stopped, workers that are not needed
     functions.py              functions, sent once
 

@@ -128,6 +128,10 @@ class Collector:
                 if kind == Kind.TAKEN:
                     engine.crew.taken(number, aux >> 8 & 0xFFFF, payload)
                     continue
+                if kind == Kind.REQUEST:
+                    with shielded():
+                        engine.crew.requested(number, aux >> 8 & 0xFFFF, payload)
+                    continue
                 if kind > Kind.STOPPED:
                     with shielded():  # (a worker is buried once)
                         engine.crew.heard(kind, number, payload)

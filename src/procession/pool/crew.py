@@ -30,6 +30,8 @@ _oom_kills = Recent(obituary.oom_kills)
 
 #: After so many workers have died one after another before they did anything, the pool is given up.
 HOPELESS = 5
+#: Seconds that a worker which came because others wait is kept.
+LENT = 1.0
 
 
 class Member:
@@ -37,7 +39,7 @@ class Member:
 
     __slots__ = (
         "blackbox", "born", "exitcode", "heir", "id", "leaving", "many", "member", "most", "oom_kills", "peak_kib", "pid",
-        "process", "serving", "stack", "task",
+        "process", "requests", "serving", "stack", "task",
     )  # fmt: skip
 
     def __init__(self, number: int, process: Any, blackbox: Any, heir: bool) -> None:
@@ -50,6 +52,7 @@ class Member:
         self.leaving = False
         self.many: dict[int, float] = {}  # in hand beside the one in its record: since when; some have ended
         self.most = 64
+        self.requests = 0  # the number of its last one
         self.oom_kills = _oom_kills()
         self.pid: int | None = None
         self.member = _native.NOBODY
@@ -99,7 +102,9 @@ class Crew:
     def __init__(self, engine: Engine, context: Any) -> None:
         self._engine = engine
         self._context = context
-        self.size = engine.settings.workers  # how many there may be
+        self.size = self._told_size = engine.settings.workers  # how many there may be
+        self._waiting = 0  # workers, for others' tasks
+        self._shrinks = False  # a look whether there are too many is due
         self.members: dict[int, Member] = {}
         self.processes: dict[int | None, Any] = {}  # by pid; the same dict for ever (people of concurrent.futures keep it)
         self._gone: list[Any] = []
@@ -224,6 +229,13 @@ class Crew:
             elif kind == Kind.DIED:
                 self._bury(member)
 
+    def requested(self, number: int, worker: int, payload: Any) -> None:
+        """A task asks for something. With the lock."""
+        member = self.members.get(worker)
+        if member is not None and number > member.requests and self._engine.guests is not None:
+            member.requests = number  # (once, also if it is read twice)
+            self._engine.guests.heard(member, payload)
+
     def _relieve(self, member: Member, asks: bool) -> None:
         """It is to leave: its successor comes first. One that `asks` waits to be told."""
         if member.leaving:
@@ -238,6 +250,8 @@ class Crew:
         engine = self._engine
         member.died()
         del self.members[member.id]
+        if member.requests:
+            self._engine.guests.died(member)
         self.full = False
         self.processes.pop(member.pid, None)
         self._gone.append(member.process)
@@ -269,8 +283,29 @@ class Crew:
     # --- going ---
 
     def resize(self, size: int) -> None:
-        """From now on so many. Those beyond leave when they are idle, or after their task: as many messages as there are
-        workers too many."""
+        """From now on so many, and as many more as wait. Those beyond leave when they are idle, or after their task: as many
+        messages as there are workers too many."""
+        self._told_size = size
+        self._set_size(size + self._waiting)
+
+    def lend(self, waiting: int) -> None:
+        """So many workers wait for others' tasks: as many more may work. These stay a second longer than they are needed."""
+        self._waiting = waiting
+        size = self._told_size + waiting
+        if size > self.size:
+            self._set_size(size)
+            self.ensure(self._engine.wanted())
+        elif size < self.size and not self._shrinks:
+            self._shrinks = True
+            self._engine.stopper.at(time.monotonic() + LENT, self._shrink)
+
+    def _shrink(self) -> None:
+        self._shrinks = False
+        if not self.ended and not self._engine.closing:
+            self._set_size(self._told_size + self._waiting)
+
+    def _set_size(self, size: int) -> None:
+        self._engine.resized(size)
         beyond = min(self.staying(), self.size) - size
         self.size, self.full = size, False
         if beyond > 0:

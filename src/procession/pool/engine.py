@@ -28,7 +28,8 @@ from procession.pool.backlog import Backlog
 from procession.pool.collector import Collector
 from procession.pool.functions import Functions
 from procession.pool.idleness import Idleness
-from procession.pool.lanes import Lanes, Order, ring
+from procession.pool.lanes import Order, ring
+from procession.pool.laneset import Lanes
 from procession.pool.options import GRACE
 from procession.pool.settings import Settings
 from procession.pool.shield import shielded
@@ -57,6 +58,7 @@ class Engine:
         self.held: dict[int, Task] = {}
         self.streams: set[Any] = set()  # those that are not read to their end
         self.lanes = Lanes()
+        self.guests: Any = None  # who hears what tasks ask for (dispatch)
         self.closing = False
         self.broken: BaseException | None = None
         self.over = threading.Event()
@@ -224,11 +226,13 @@ class Engine:
         lock."""
         if self._pid != os.getpid() or self.held.get(task.number) is not task:
             return
-        if (self.tasks if task.lane is None else task.lane.ring)._withdraw(task.number):
-            self._let_go(task)
-            self.have_ended()
-        else:
-            self.stopper.stop(task, "cancelled")
+        ring = self.tasks if task.lane is None else task.lane.ring
+        with shielded():  # (never withdrawn and held)
+            if ring._withdraw(task.number):
+                self._let_go(task)
+                self.have_ended()
+            else:
+                self.stopper.stop(task, "cancelled")
 
     def start_all(self) -> None:
         """Start all workers. Raises what a start raises, and leaves none then."""
@@ -335,9 +339,18 @@ class Engine:
         """From now on so many workers at most."""
         with self.lock:
             self.check_open()
-            self._least = 2 * workers + 2
             self.crew.resize(workers)
             self.crew.ensure(self.wanted())
+
+    def resized(self, workers: int) -> None:
+        """From now on there may be so many. (The window grows at once: workers that wait have their tasks in it.)"""
+        self._least = 2 * workers + 2
+        self._window = max(self._window, self._least)
+
+    def call_at(self, when: float, call: Callable[[], None]) -> None:
+        """Call it then (monotonic seconds), in the collector's thread, with the lock. With the lock."""
+        self.stopper.at(when, call)
+        self.collector.begin(self)
 
     def no_worker_left(self) -> None:
         """Called by the crew, with the lock, when the last worker has left and no other is to come."""

@@ -19,7 +19,7 @@ worker.
 
 from __future__ import annotations
 
-import itertools
+import threading
 import weakref
 from collections import deque
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,7 @@ from procession.share.queues import SimpleQueue
 if TYPE_CHECKING:
     from procession.pool.engine import Engine
 
-__all__ = ["Lane", "Lanes", "Order", "ring"]
+__all__ = ["Lane", "Order", "ring"]
 
 #: So many tasks of a lane are in its ring, at most.
 WINDOW = 1024
@@ -66,79 +66,68 @@ class Order(Task):
         self.served.unserved(self, error)
 
 
-class Lanes:
-    """All lanes of a pool. The engine's lock guards it."""
-
-    def __init__(self) -> None:
-        self.open: dict[int, Lane] = {}
-        self.held: set[int] = set()  # numbers of tasks that are in lanes' rings, or came from there
-        self.hungry: set[Lane] = set()  # room has come into their rings
-        self.numbers = itertools.count(1)
-
-    def waiting(self) -> int:
-        """How many tasks wait in backlogs."""
-        return sum(len(lane.backlog) for lane in self.open.values()) if self.open else 0
-
-    def feed(self) -> None:
-        """Tasks have ended: let others follow."""
-        while self.hungry:
-            lane = next(iter(self.hungry))
-            lane.feed()
-            self.hungry.discard(lane)
-
-    def forget(self, number: int) -> None:
-        """It is not held, whatever a lane knows of it. (A signal's handler may raise while it is put, or has just ended.)"""
-        for lane in list(self.open.values()):
-            if number in lane.held:
-                lane.ended(number)
-
-    def close(self, cancel: bool) -> None:
-        """Nothing more comes. What waits in a lane that is suspended ends, since nobody will go on with it."""
-        for lane in list(self.open.values()):
-            if cancel or lane.suspended:
-                lane.fail_waiting(None)
-
-    def end(self, error: BaseException | None) -> None:
-        """No worker will come any more."""
-        for lane in list(self.open.values()):
-            lane.over = True
-            lane.fail_waiting(error)
-
-
 class Lane:
-    """Tasks that at most `width` workers do at a time, begun in the order in which they came. All methods may be called by any
-    thread.
+    """Tasks that at most `width` workers do at a time (None: as many as there are), begun in the order in which they came. All
+    methods may be called by any thread.
 
     `priority`: of its orders among what waits in the pool. A task that is a `barrier` begins when all before it have ended, and
     those behind it begin when it has ended.
     """
 
-    def __init__(self, engine: Engine, width: int = 1, *, target: Lane | None = None, priority: int = 0) -> None:
+    def __init__(
+        self, engine: Engine, width: int | None = 1, *, target: Lane | None = None, priority: int = 0, name: str = "lane"
+    ) -> None:
         self._engine: Engine = weakref.proxy(engine)  # (which has us)
-        self.width, self.target, self.priority = width, target, priority
+        self.width, self.target, self.priority, self.name = width, target, priority, name
         self.ring = ring()
         self.backlog: deque[Task] = deque()
         self.held: dict[int, Task] = {}  # in the ring, or in hand; by number, in order
         self.orders: set[Order] = set()
         self.suspended = 0
-        self.closed = self.over = False
+        self.closed = self.over = self.sent = False  # (the latter: handles of it may be in workers)
+        self._timed: set[Task] = set()  # those whose time has not come
+        self._joins: list[threading.Event] = []
         self._barrier = 0  # the number of the one that is held
+        self._above = 0  # lanes whose target it is
+        self._lanes, self._new_number, self._held_by_pool = engine.lanes, engine.new_number, engine.held
         with engine.lock:
+            if target is not None:
+                target.take_above()
             self.id = next(engine.lanes.numbers)
             engine.functions.table[-self.id] = self.ring  # (where workers look for it)
             engine.lanes.open[self.id] = self
+
+    def take_above(self) -> None:
+        """It is the target of one more. With the lock. Raises RuntimeError if it was closed."""
+        if self.closed:
+            raise RuntimeError(f"{self.name!r} cannot be a target: it was closed")
+        self._above += 1
 
     # --- for users of the lane ---
 
     def submit(self, task: Task) -> None:
         """Take it on; its `lane` is this one. Raises RuntimeError when lane or pool is closed; the task is untouched then."""
-        engine = self._engine
-        with engine.lock:
-            if engine.closing:
-                engine.check_open()
-            if self.closed:
-                raise RuntimeError("cannot submit to a lane that was closed")
+        with self._engine.lock:
+            if self.closed or self._engine.closing:
+                self._check_open()
             self.take_on(task)
+
+    def submit_at(self, when: float, task: Task) -> None:
+        """The same at that time (monotonic seconds). What is cancelled, or still waits when the pool is closed, never comes."""
+        with self._engine.lock:
+            self._check_open()
+            self._timed.add(task)
+            self._engine.call_at(when, lambda: self._is_due(task))
+
+    def _is_due(self, task: Task) -> None:
+        if task in self._timed:
+            self._timed.discard(task)
+            self.take_on(task)
+
+    def _check_open(self) -> None:
+        self._engine.check_open()
+        if self.closed:
+            raise RuntimeError(f"cannot submit to {self.name!r}: it was closed")
 
     def take_on(self, task: Task) -> None:
         """The same, also while the pool is being closed. With the lock."""
@@ -146,22 +135,23 @@ class Lane:
             self.backlog.append(task)
             self.feed()
             return
-        task.begin()
-        number = task.number = self._engine.new_number()
+        if not task.begin():
+            return
+        number = task.number = self._new_number()
         try:
             self.ring._put_task(number, task.aux, task.job)
         except MemoryError as error:
             task.fail(error)
         else:
             self._hold(number, task)
-        self._see_to_service()
+        self.see_to_service()
 
     def suspend(self) -> None:
         """Begin no other task until `resume` was called as often. What runs goes on. Does not block."""
         with self._engine.lock:
             self.suspended += 1
             if self.suspended == 1:
-                self._take_back()
+                self.take_back()
 
     def resume(self) -> None:
         """Raises RuntimeError if it is not suspended."""
@@ -172,15 +162,33 @@ class Lane:
             self.feed()
 
     def outstanding(self) -> int:
-        """How many tasks have not ended."""
+        """How many tasks have not ended, but for those whose time has not come."""
         return len(self.held) + len(self.backlog)
 
-    def close(self) -> None:
-        """Take on nothing more; when all that was taken on has ended, nothing is left of it. Does not block."""
+    def join(self, timeout: float | None = None) -> bool:
+        """Wait until none is outstanding. False after `timeout` seconds."""
+        event = threading.Event()
+        with self._engine.lock:
+            self._joins.append(event)
+            self._tell_joins()
+        try:
+            return self._engine.help(event.is_set, timeout, event.wait)
+        finally:
+            with self._engine.lock:
+                if event in self._joins:
+                    self._joins.remove(event)
+
+    def close(self, *, cancel: bool = False, later: bool = True) -> None:
+        """Take on nothing more; when all that was taken on has ended, nothing is left of it. Does not block. What waits is
+        cancelled if it is suspended, or with `cancel`; without `later` what has not come yet is cancelled, too."""
         with self._engine.lock:
             self.closed = True
-            if self.suspended:
+            if cancel:
+                self.take_back()
+            if cancel or self.suspended:
                 self.fail_waiting(None)
+            if not later:
+                self.fail_timed(None)
             self._leave_if_done()
 
     # --- for the engine; with the lock ---
@@ -190,7 +198,9 @@ class Lane:
         if self.backlog and self._has_room(self.backlog[0]):
             with shielded():
                 self._hand_out()
-        self._see_to_service()
+            if self._joins or self.closed:  # (all that waited was cancelled)
+                self._leave_if_done()
+        self.see_to_service()
 
     def _hand_out(self) -> None:
         engine, batch = self._engine, []
@@ -203,7 +213,7 @@ class Lane:
             except Exception as error:
                 task.fail(error)
                 continue
-            number = task.number = engine.new_number()
+            number = task.number = self._new_number()
             self._hold(number, task)
             batch.append((number, task.aux, job))
             if task.extra is not None:
@@ -222,11 +232,13 @@ class Lane:
         self.held[number] = task
         if task.barrier and self.width != 1:
             self._barrier = number
-        self._engine.held[number] = task
-        self._engine.lanes.held.add(number)
+        self._held_by_pool[number] = task
+        self._lanes.held.add(number)
 
-    def _see_to_service(self) -> None:
-        while len(self.orders) < min(self.width, len(self.held)) and self._order():
+    def see_to_service(self) -> None:
+        """Give as many orders as there are tasks for, and workers that may do them."""
+        most = self._engine.crew.size if self.width is None else self.width
+        while len(self.orders) < min(most, len(self.held)) and self._order():
             pass
 
     def _order(self) -> bool:
@@ -245,18 +257,18 @@ class Lane:
     def ended(self, number: int) -> None:
         """A task that was held has ended, or is to be held anew."""
         self.held.pop(number, None)
-        self._engine.lanes.held.discard(number)
+        self._lanes.held.discard(number)
         if self._barrier == number:
             self._barrier = 0
         if self.backlog:
-            self._engine.lanes.hungry.add(self)
-        elif self.closed:
+            self._lanes.hungry.add(self)
+        elif self.closed or self._joins:
             self._leave_if_done()
 
     def left(self, order: Order) -> None:
         """A worker serves it no more: it was done, or has died."""
         self.orders.discard(order)
-        self._see_to_service()
+        self.see_to_service()
         if self.closed:
             self._leave_if_done()
 
@@ -264,17 +276,17 @@ class Lane:
         """The order could not be given: there is no memory, or no worker will come."""
         self.orders.discard(order)
         if not self.over:
-            self._take_back()
+            self.take_back()
             self.fail_waiting(error)
 
     def again(self, task: Task) -> None:
         """Its worker died, and it is tried again: before those behind it, if one is done after another."""
         if self.width == 1:
-            self._take_back()
+            self.take_back()
         self.backlog.appendleft(task)
-        self._engine.lanes.hungry.add(self)
+        self._lanes.hungry.add(self)
 
-    def _take_back(self) -> None:
+    def take_back(self) -> None:
         """What is in the ring goes back to the backlog, in order."""
         with shielded():
             back = [(number, task) for number, task in self.held.items() if self.ring._withdraw(number)]
@@ -287,10 +299,28 @@ class Lane:
         """What waits in the backlog ends: cancelled, or with that error."""
         while self.backlog:
             self.backlog.popleft().fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+        self._tell_joins()
+
+    def fail_timed(self, error: BaseException | None) -> None:
+        """The same for those whose time has not come."""
+        while self._timed:
+            self._timed.pop().fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+
+    def _tell_joins(self) -> None:
+        if self._joins and not self.held and not self.backlog:
+            for event in self._joins:
+                event.set()
+            self._engine.nudge()
 
     def _leave_if_done(self) -> None:
-        if self.held or self.backlog or self.orders:
+        self._tell_joins()
+        if not self.closed or self.held or self.backlog or self.orders or self._timed or self._above:
             return
-        engine = self._engine
-        if engine.lanes.open.pop(self.id, None) is not None:
-            engine.functions.drop(-self.id)
+        if self._lanes.open.pop(self.id, None) is not None:
+            self._engine.functions.drop(-self.id)
+            if self.target is not None:
+                self.target._left_by_one()
+
+    def _left_by_one(self) -> None:
+        self._above -= 1
+        self._leave_if_done()

@@ -46,6 +46,7 @@ class Kind(IntEnum):
     RECORD = 20  # a log record, or a warning (relay.py)
     NUDGE = 22  # nothing: who collects has a look at what it waits for
     TAKEN = 23  # (with the task's number, and when by the monotonic clock) it has that task in hand, and takes others beside it
+    REQUEST = 24  # (with numbers of its own) a task asks for something: Engine.guests
     DIED = 21  # (from the pool itself) all that the worker ever said stands before this
 
 

@@ -23,7 +23,7 @@ from procession.pool.functions import Loader
 from procession.pool.messages import Kind, Shape
 from procession.share import queues  # noqa: F401  (so that the zygote has it: each worker is handed two)
 
-__all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main"]
+__all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main", "myself"]
 
 #: How often, in nanoseconds, a worker that is busy looks how much memory it has.
 LOOK = 20_000_000
@@ -69,11 +69,17 @@ class WorkerInfo:
 
 
 _here: WorkerInfo | None = None
+_me: _Worker | None = None
 
 
 def current_worker() -> WorkerInfo | None:
     """The worker that this process is; None if it is no pool's worker. Does not block."""
     return _here
+
+
+def myself() -> _Worker | None:
+    """The same, for what else a worker does."""
+    return _me
 
 
 class _Retire(BaseException):
@@ -82,7 +88,8 @@ class _Retire(BaseException):
 
 class _Worker:
     def __init__(self, tasks: Any, results: Any, table: Any, settings: Settings) -> None:
-        global _here
+        global _here, _me
+        _me = self
         self.tasks = tasks
         self.results = results
         self.loader = Loader(table)

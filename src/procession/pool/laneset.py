@@ -1,0 +1,60 @@
+"""All lanes of a pool, as its engine has them."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from procession.pool.lanes import Lane
+
+__all__ = ["Lanes"]
+
+
+class Lanes:
+    """All lanes of a pool. The engine's lock guards it."""
+
+    def __init__(self) -> None:
+        self.open: dict[int, Lane] = {}
+        self.held: set[int] = set()  # numbers of tasks that are in lanes' rings, or came from there
+        self.hungry: set[Lane] = set()  # room has come into their rings
+        self.numbers = itertools.count(1)
+
+    def waiting(self) -> int:
+        """How many tasks wait in backlogs."""
+        return sum(len(lane.backlog) for lane in self.open.values()) if self.open else 0
+
+    def feed(self) -> None:
+        """Tasks have ended: let others follow."""
+        while self.hungry:
+            lane = next(iter(self.hungry))
+            lane.feed()
+            self.hungry.discard(lane)
+
+    def look(self) -> None:
+        """There may be more workers than before: those that any number may serve."""
+        for lane in self.open.values():
+            if lane.width is None and lane.held:
+                lane.see_to_service()
+
+    def forget(self, number: int) -> None:
+        """It is not held, whatever a lane knows of it. (A signal's handler may raise while it is put, or has just ended.)"""
+        for lane in list(self.open.values()):
+            if number in lane.held:
+                lane.ended(number)
+
+    def close(self, cancel: bool) -> None:
+        """Nothing more comes. What waits in a lane that is suspended ends, since nobody will go on with it."""
+        for lane in list(self.open.values()):
+            lane.fail_timed(None)
+            if cancel:
+                lane.take_back()
+            if cancel or lane.suspended:
+                lane.fail_waiting(None)
+
+    def end(self, error: BaseException | None) -> None:
+        """No worker will come any more."""
+        for lane in list(self.open.values()):
+            lane.over = True
+            lane.fail_waiting(error)
+            lane.fail_timed(error)
