@@ -6,6 +6,7 @@ The floors; each imports only from those below it:
     7  observe    reads the process table and /proc; never writes
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
+    5  dispatch   DispatchQueue, DispatchGroup: serial and concurrent queues, submitted to with sync and async_
     4  pool       ProcessPoolExecutor, Pool: workers and their tasks
     3  share      Pipe, Queue, JoinableQueue, SimpleQueue, Value, Array, SharedMemory, arrays, SharedDict, SharedList, Manager
     3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
@@ -13,7 +14,6 @@ The floors; each imports only from those below it:
     1  core       pickling, the child's __main__, processors, fork hooks
     0  _native    commons, process table, arena, clone, pidfd, reaper thread (C, in native/)
 
-Floor 5 (dispatch and aio) is being built.
 """
 
 from __future__ import annotations
@@ -29,11 +29,15 @@ if TYPE_CHECKING:
 
     from procession import connection, pool
     from procession.core.cpus import cpu_count
+    from procession.dispatch.group import DispatchGroup
+    from procession.dispatch.home import global_queue
+    from procession.dispatch.queue import DispatchQueue
     from procession.errors import (
         AuthenticationError,
         BufferTooShort,
         Closed,
         ClosedError,
+        DispatchDeadlock,
         FamilyError,
         InitializerFailed,
         InternalError,
@@ -81,15 +85,16 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
-    "BufferTooShort", "Closed", "ClosedError", "Condition", "DoneAndNotDone", "Event", "FamilyError", "InitializerFailed",
-    "InternalError", "JoinableQueue", "Lock", "Manager", "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process",
-    "ProcessError", "ProcessPoolExecutor", "ProcessStateError", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray",
-    "RawValue", "Semaphore", "SharedDict", "SharedList", "SimpleQueue", "StartError", "StartMethodError", "TaskStopped",
-    "TaskTimeout", "TimeoutError", "Times", "UnpicklableError", "Value", "WorkerDied", "acquire_all", "active_children",
-    "allow_connection_pickling", "connection", "cpu_count", "current_process", "current_worker", "freeze_support",
-    "get_all_start_methods", "get_context", "get_logger", "get_reusable_executor", "get_start_method", "log_to_stderr",
-    "managers", "memory_use", "parent_process", "pool", "queues", "reducer", "set_executable", "set_forkserver_preload",
-    "set_start_method", "shared_memory", "sharedctypes", "wait",
+    "BufferTooShort", "Closed", "ClosedError", "Condition", "DispatchDeadlock", "DispatchGroup", "DispatchQueue",
+    "DoneAndNotDone", "Event", "FamilyError", "InitializerFailed", "InternalError", "JoinableQueue", "Lock", "Manager",
+    "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessPoolExecutor", "ProcessStateError",
+    "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict", "SharedList",
+    "SimpleQueue", "StartError", "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError", "Times", "UnpicklableError",
+    "Value", "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling", "connection", "cpu_count",
+    "current_process", "current_worker", "freeze_support", "get_all_start_methods", "get_context", "get_logger",
+    "get_reusable_executor", "get_start_method", "global_queue", "log_to_stderr", "managers", "memory_use", "parent_process",
+    "pool", "queues", "reducer", "set_executable", "set_forkserver_preload", "set_start_method", "shared_memory",
+    "sharedctypes", "wait",
 ]  # fmt: skip
 #: They need numpy, so that `from procession import *` does without them.
 _ARRAYS = ("asarray", "empty", "full", "zeros")
@@ -100,9 +105,12 @@ _HOMES = {
     "multiprocessing": ("reducer",),
     "procession.core.cpus": ("cpu_count",),
     "procession.errors": (
-        "BufferTooShort", "Closed", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "TaskStopped", "TaskTimeout",
-        "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
+        "BufferTooShort", "Closed", "DispatchDeadlock", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "TaskStopped",
+        "TaskTimeout", "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
+    "procession.dispatch.group": ("DispatchGroup",),
+    "procession.dispatch.home": ("global_queue",),
+    "procession.dispatch.queue": ("DispatchQueue",),
     "procession.pool.executor": ("ProcessPoolExecutor",),
     "procession.pool.reusable": ("get_reusable_executor",),
     "procession.pool.worker": ("current_worker",),

@@ -11,6 +11,7 @@
     ├── OwnerDied                             a lock's holder died, and what it left is not put right
     ├── WorkerDied         (BrokenProcessPool)  a pool's worker died, and its task is not tried again
     ├── InitializerFailed  (BrokenProcessPool)  a pool's initializer raised in a worker
+    ├── DispatchDeadlock   (RuntimeError)     a block would wait for itself, by way of others
     ├── TaskTimeout        (TimeoutError)     a task was not done within its time limit, and was stopped
     └── InternalError      (AssertionError)   a bug of ours: please report it
 
@@ -40,6 +41,7 @@ __all__ = [
     "BufferTooShort",
     "Closed",
     "ClosedError",
+    "DispatchDeadlock",
     "FamilyError",
     "InternalError",
     "OwnerDied",
@@ -162,6 +164,19 @@ class TaskStopped(BaseException):
 
     def __str__(self) -> str:
         return "its time limit has passed" if self.reason == "timeout" else f"it was {self.reason}"
+
+
+class DispatchDeadlock(ProcessionError, RuntimeError):
+    """A block that runs on a dispatch queue was about to wait for one that could not begin before itself has ended.
+
+    `queue` is the name of the queue on which it would have waited, `chain` those of the queues of the blocks that wait for each
+    other, the one that was refused last.
+    """
+
+    def __init__(self, queue: str, chain: tuple[str, ...] = ()) -> None:
+        super().__init__(f"the block would wait for itself on the queue {queue!r}: {' waits for '.join(map(repr, chain))}")
+        self.queue = queue
+        self.chain = chain
 
 
 class InternalError(ProcessionError, AssertionError):

@@ -1,0 +1,254 @@
+"""A worker's way to the process of its pool: requests, and the futures of what was asked for. The other side is guests.py."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future
+from concurrent.futures import _base as futures
+from contextlib import suppress
+from queue import Empty
+from typing import Any
+
+from procession import _native
+from procession.core import codec, forkhooks
+from procession.dispatch.guests import Ask, Reply
+from procession.pool import messages, verdicts, worker
+from procession.pool.lanes import ring
+
+__all__ = ["FarFuture", "Link", "link_here", "waiter"]
+
+BATCH = 64
+_OPEN = (futures.PENDING, futures.RUNNING)
+
+
+class _Waiters(list[Any]):
+    """Of a future: those of `concurrent.futures.wait`, `procession.wait` and their like, who do not read answers."""
+
+    def __init__(self, future: FarFuture) -> None:
+        self._future = weakref.ref(future)
+
+    def append(self, waiter: Any) -> None:
+        super().append(waiter)
+        future = self._future()
+        if future is not None and not future.is_over():
+            future.link.listen(future)
+            future.link.say(Ask.WAIT, future.call, 0)  # (so that another worker may come)
+
+    def remove(self, waiter: Any) -> None:
+        super().remove(waiter)
+        future = self._future()
+        if future is not None and not self and not future.is_over():
+            future.link.say(Ask.WAIT_NO_MORE, future.call)
+
+
+class FarFuture(Future):  # type: ignore[type-arg]
+    """The future of a block that was submitted by a block. Its `result` is unpickled in the caller."""
+
+    def __init__(self, link: Link) -> None:
+        super().__init__()
+        self.link = link
+        self.call = 0  # its number, once it was submitted
+        self.refused: BaseException | None = None
+        self._read = threading.Lock()
+        self._outcome: tuple[Any, BaseException | None] | None = None
+        self._waiters: list[Any] = _Waiters(self)
+
+    def done(self) -> bool:
+        """Whether it has ended, in whatever way. Does not block."""
+        if not self.is_over():
+            self.link.look()
+        return self.is_over()
+
+    def is_over(self) -> bool:
+        """The same, of what was read. (Takes no lock.)"""
+        return self._state not in _OPEN
+
+    def result(self, timeout: float | None = None) -> Any:
+        """As `concurrent.futures.Future.result`. Raises DispatchDeadlock if the block that calls it would wait for itself."""
+        value, error = self._get(timeout)
+        try:
+            if error is not None:
+                raise error
+            return value
+        finally:
+            del self, error
+
+    def exception(self, timeout: float | None = None) -> BaseException | None:
+        return self._get(timeout)[1]
+
+    def _get(self, timeout: float | None) -> tuple[Any, BaseException | None]:
+        self.link.wait_for(self, timeout)
+        kind, payload = super().result(0)
+        with self._read:
+            if self._outcome is None:
+                self._outcome = _unpacked(kind, payload)
+        return self._outcome
+
+    def cancel(self) -> bool:
+        """End it as cancelled; if it runs, it is stopped, as pools do. False if it has ended already."""
+        if not super().cancel():
+            return False
+        if self.call:
+            self.link.say(Ask.CANCEL, self.call)
+        return True
+
+    def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
+        """Call it when this has ended, in a thread of ours."""
+        super().add_done_callback(fn)
+        if not self.is_over():
+            self.link.listen(self)
+
+    def take(self, kind: int, payload: Any) -> None:
+        """What was answered."""
+        if kind == Reply.REFUSED:
+            self.refused = codec.loads(payload, None)
+            return
+        with suppress(futures.InvalidStateError):  # (it was cancelled here)
+            self.set_result((kind, payload))
+
+
+def _unpacked(kind: int, payload: Any) -> tuple[Any, BaseException | None]:
+    """What came, as value or error. Runs the user's code."""
+    try:
+        if type(payload) is _native.Message:
+            payload = payload.load()  # (bytes, too many for a message)
+        if kind == messages.Kind.VALUE:
+            return codec.loads(payload, None), None
+        if kind == messages.Kind.STOPPED:
+            return None, CancelledError("the block stopped itself")
+        if kind in (messages.Kind.ERROR, messages.Kind.UNSENT):
+            return None, verdicts.loaded(payload[:3])
+        return (None, None) if kind == Reply.DONE else (None, codec.loads(payload, None))
+    except BaseException as error:
+        return None, error
+
+
+class Link:
+    """This worker's way to the process of its pool. Threads may share it."""
+
+    def __init__(self, here: Any) -> None:
+        self._results, self._worker = here.results, here.id
+        self._lock = threading.Lock()  # so that requests go in the order of their numbers
+        self._numbers = itertools.count(1)
+        self._calls = itertools.count(1)
+        self._open: dict[int, FarFuture] = {}
+        self._replies = ring()
+        self._lead = _native.Lead()  # of who reads them
+        self._inbox: list[tuple[int, int, Any]] = []
+        self._came = threading.Condition()
+        self._heard: set[FarFuture] = set()  # those that have callbacks
+        self._listens = False
+        self.say(Ask.HELLO, self._replies)
+
+    def say(self, *what: Any) -> None:
+        with self._lock:
+            self._results._put_task(next(self._numbers), messages.outcome(messages.Kind.REQUEST, self._worker), what)
+
+    def call(self, future: FarFuture, ask: Ask, *what: Any) -> None:
+        call = future.call = next(self._calls)
+        self._open[call] = future
+        self.say(ask, call, *what)
+
+    # --- answers ---
+
+    def wait_for(self, future: FarFuture, timeout: float | None, told: bool = False) -> None:
+        """Until it has ended. `told`: that we wait was said with the request. Raises TimeoutError."""
+        if future.done():
+            return
+        if not told and future.call:
+            self.say(Ask.WAIT, future.call, waiter())
+        try:
+            if not self._read_until(lambda: future.is_over() or future.refused is not None, timeout):
+                raise TimeoutError
+        finally:
+            if not future.is_over() and future.call:
+                self.say(Ask.WAIT_NO_MORE, future.call)
+        refused, future.refused = future.refused, None
+        try:
+            if refused is not None and not future.is_over():
+                raise refused
+        finally:
+            del refused
+
+    def look(self) -> None:
+        """Take what is there. Does not block."""
+        with self._lead as mine:
+            if mine:
+                self._take(0)
+
+    def _read_until(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while not ready():
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                return False
+            try:
+                with self._lead as mine:
+                    if mine:
+                        self._take(left)
+            finally:
+                with self._came:
+                    if mine:
+                        self._came.notify_all()  # (another may lead)
+                    elif self._lead.held and not ready():
+                        self._came.wait(left)
+        return True
+
+    def _take(self, left: float | None) -> None:
+        """Wait for an answer; hand on what is there. (If we are interrupted in the middle it is done once more.)"""
+        try:
+            with suppress(Empty):
+                self._replies._get_tasks(BATCH, left, self._inbox)
+        finally:
+            for call, kind, payload in self._inbox:
+                future = self._open.get(call)
+                if future is not None:
+                    future.take(kind, payload)
+                    if kind != Reply.REFUSED:
+                        self._open.pop(call, None)
+            self._inbox.clear()
+
+    def listen(self, future: FarFuture) -> None:
+        """It has callbacks: a thread reads the answers until it has ended."""
+        with self._came:
+            self._heard.add(future)
+            start, self._listens = not self._listens, True
+        if start:
+            threading.Thread(target=self._listen, name="procession-replies", daemon=True).start()
+
+    def _listen(self) -> None:
+        while True:
+            with self._came:
+                self._heard = {future for future in self._heard if not future.is_over()}
+                if not self._heard:
+                    self._listens = False
+                    return
+                one = next(iter(self._heard))
+            self._read_until(lambda one=one: one.is_over(), None)  # type: ignore[misc]
+
+
+_link: Link | None = None
+_making = threading.Lock()
+
+
+def waiter() -> int:
+    """The number of the task that waits if this thread does; 0: none that queues know of."""
+    return _native.task_mine() if threading.current_thread() is threading.main_thread() else 0
+
+
+def link_here() -> Link:
+    global _link
+    with _making:
+        if _link is None:
+            _link = Link(worker.myself())
+        return _link
+
+
+@forkhooks.after_in_child
+def _forget() -> None:
+    global _link, _making
+    _link, _making = None, threading.Lock()

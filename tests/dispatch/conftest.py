@@ -1,0 +1,56 @@
+"""The shared pool is closed after each test; gates, through which blocks go when the test says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+import procession
+from procession import dispatch
+from procession.core import callers
+from procession.dispatch import home
+
+LIMIT = 20.0
+
+
+@pytest.fixture(autouse=True)
+def shut_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setattr(callers, "IDLENESS", 0.02)
+    monkeypatch.setattr(home.tokens, "default_workers", lambda: 2)
+    yield
+    engine = home._engine
+    dispatch.shutdown(wait=False)
+    if engine is not None and not engine.join(LIMIT):
+        engine.end("kill", None)
+        engine.join(5)
+        raise AssertionError("blocks have not ended")
+
+
+class Gate:
+    """``gate.enter(x)``, in a block, says that it is there, waits until the test has opened, and returns x."""
+
+    def __init__(self) -> None:
+        self.here, self.open = procession.Event(), procession.Event()
+
+    def enter(self, value: Any = None) -> Any:
+        self.here.set()
+        if not self.open.wait(LIMIT):
+            raise AssertionError("the gate stayed shut")
+        return value
+
+    def wait(self) -> None:
+        assert self.here.wait(LIMIT), "nobody came to the gate"
+
+
+@pytest.fixture
+def gate() -> Gate:
+    return Gate()
+
+
+@pytest.fixture
+def gates() -> Callable[[int], list[Gate]]:
+    return lambda count: [Gate() for _ in range(count)]
+
+

@@ -1,0 +1,349 @@
+"""What blocks do with queues, in the workers: the same as the program does; and no block waits for itself."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import os
+import pickle
+import signal
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from typing import Any
+
+import pytest
+
+import procession
+from procession import DispatchDeadlock, DispatchQueue, ProcessPoolExecutor, WorkerDied, dispatch, global_queue
+
+LIMIT = 20.0
+
+
+def same(x: Any) -> Any:
+    return x
+
+
+def serial(name: str = "serial", **options: Any) -> DispatchQueue:
+    return DispatchQueue(name, **options)
+
+
+def concurrent_(name: str = "concurrent", **options: Any) -> DispatchQueue:
+    return DispatchQueue(name, True, **options)
+
+
+# --- submitting ---
+
+
+def test_in_a_block_a_queue_is_the_same_queue() -> None:
+    queue, other = serial(), concurrent_()
+    assert queue.sync(lambda: queue) is queue
+    assert queue.sync(lambda: (queue.name, queue.width, other.concurrent, "of process" in repr(queue))) == (
+        "serial", 1, True, True,
+    )  # fmt: skip
+    assert queue.sync(lambda: other.sync(os.getpid)) != queue.sync(os.getpid)
+    assert queue.with_options(name="x").sync(lambda: queue.with_options(retries=2)._options.retries) == 2
+
+
+def test_async_and_sync_from_blocks() -> None:
+    queue, other = serial("a"), serial("b")
+
+    def block(other: DispatchQueue) -> list[Any]:
+        futures = [other.async_(same, i) for i in range(100)]
+        values = [future.result(LIMIT) for future in futures]
+        return [values == list(range(100)), other.sync(divmod, 7, 2), other.apply(3, lambda i: i + 1)]
+
+    assert queue.sync(block, other) == [True, (3, 1), [1, 2, 3]]
+
+
+def test_what_a_block_submits_to_its_own_queue_comes_after_it() -> None:
+    queue, out = serial(), procession.SimpleQueue()
+
+    def block(n: int) -> None:
+        if n:
+            queue.async_(block, n - 1)
+        out.put(n)
+
+    queue.sync(block, 20)
+    assert [out.get() for _ in range(21)] == list(range(20, -1, -1))
+
+
+def test_errors_come_back(gate: Any) -> None:
+    queue, other = serial(), concurrent_()
+
+    def block() -> list[str]:
+        found = []
+        for what in (lambda: other.sync(divmod, 1, 0), lambda: other.sync(3),  # type: ignore[arg-type]
+                     lambda: other.sync(lambda: (x for x in ())), lambda: other.sync(same, (x for x in ())),
+                     lambda: other.sync(os._exit, 3), lambda: other.sync(same, 1)):  # fmt: skip
+            try:
+                found.append(what())
+            except Exception as error:
+                found.append(type(error).__name__)
+        return found
+
+    assert queue.sync(block) == ["ZeroDivisionError", "TypeError", "TypeError", "TypeError", "WorkerDied", 1]
+    other.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        queue.sync(lambda: other.sync(same, 1))
+
+
+def test_big_things_pass() -> None:
+    queue, other = serial(), concurrent_()
+    assert queue.sync(lambda: len(other.sync(same, b"x" * 300_000))) == 300_000
+
+
+def test_futures_in_blocks() -> None:
+    queue, other, slow = serial("a"), serial("b"), serial("c")
+
+    def block() -> list[Any]:
+        found: list[Any] = []
+        came = threading.Event()
+        future = other.async_(same, 1)
+        future.add_done_callback(lambda future: (found.append(future.result()), came.set()))
+        came.wait(LIMIT)
+        future = slow.async_(time.sleep, 60)
+        try:
+            future.result(0.01)
+        except TimeoutError:
+            found.append("timeout")
+        found += [future.done(), future.cancel(), future.cancelled(), slow.sync(same, 2)]
+        both = [other.async_(same, i) for i in range(2)]
+        found.append(len(concurrent.futures.wait(both, LIMIT).done))
+        found.append(len(procession.wait([other.async_(same, i) for i in range(2)], LIMIT).done))
+        later = other.after(0.01, same, "later")
+        found.append(later.result(LIMIT))
+        return found
+
+    assert queue.sync(block) == [1, "timeout", False, True, True, 2, 2, 2, "later"]
+
+
+def test_threads_of_a_block_wait_side_by_side() -> None:
+    queue, other = serial("a"), concurrent_("b")
+
+    def block() -> bool:
+        values: list[int] = []
+        threads = [threading.Thread(target=lambda i=i: values.append(other.sync(same, i))) for i in range(8)]  # type: ignore[misc]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        return sorted(values) == list(range(8))
+
+    assert queue.sync(block)
+
+
+def test_suspended_from_a_block() -> None:
+    queue, other = serial("a"), serial("b")
+    queue.sync(other.suspend)
+    future = other.async_(same, 1)
+    assert queue.sync(lambda: other.async_(same, 2).done()) is False
+    queue.sync(other.resume)
+    assert future.result(LIMIT) == 1
+    for call in (other.close, other.join):
+        with pytest.raises(RuntimeError, match="belongs to process"):
+            queue.sync(call)
+
+
+def test_workers_that_wait_keep_no_others_from_working() -> None:
+    queue = global_queue()
+
+    def deep(n: int) -> int:
+        return 0 if n == 0 else queue.sync(deep, n - 1) + 1
+
+    assert queue.sync(deep, 5) == 5
+    assert len(queue._engine.crew.members) <= 6
+
+
+def test_elsewhere_it_is_refused(program: Any) -> None:
+    queue = serial()
+    data = pickle.dumps(queue)
+    assert pickle.loads(data) is queue
+    with ProcessPoolExecutor(1) as executor:
+        error = executor.submit(queue.sync, same, 1).exception(LIMIT)
+    assert isinstance(error, RuntimeError)
+    assert f"the queue 'serial' belongs to process {os.getpid()}" in str(error)
+
+
+def test_a_fork_of_the_program_cannot_use_it() -> None:
+    queue = serial()
+    assert queue.sync(same, 1) == 1
+    pid = os.fork()
+    if pid == 0:
+        try:
+            queue.sync(same, 1)
+        except RuntimeError as error:
+            os._exit(7 if "belongs to process" in str(error) else 8)
+        os._exit(9)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 7
+
+
+# --- in a circle ---
+
+
+def circle_of_one() -> None:
+    queue = serial("a")
+    queue.sync(lambda: queue.sync(same, 1))
+
+
+def circle_by_another() -> None:
+    queue, other = serial("a"), concurrent_("b")
+    queue.sync(lambda: other.sync(lambda: queue.sync(same, 1)))
+
+
+def circle_by_a_target() -> None:
+    target = serial("t")
+    queue, other = serial("a", target=target), concurrent_("b", target=target)
+    queue.sync(lambda: other.sync(same, 1))
+
+
+def circle_to_the_target() -> None:
+    target = serial("t")
+    queue = serial("a", target=target)
+    queue.sync(lambda: target.sync(same, 1))
+
+
+def circle_from_the_target() -> None:
+    target = serial("t")
+    queue = serial("a", target=target)
+    target.sync(lambda: queue.sync(same, 1))
+
+
+def circle_of_a_result() -> None:
+    queue = serial("a")
+    queue.sync(lambda: queue.async_(same, 1).result())
+
+
+def circle_of_a_barrier() -> None:
+    queue = concurrent_("a")
+    queue.sync(lambda: queue.barrier_sync(same, 1))
+
+
+def circle_in_a_barrier() -> None:
+    queue = concurrent_("a")
+    queue.barrier_sync(lambda: queue.sync(same, 1))
+
+
+def circle_behind_a_barrier() -> None:
+    queue = concurrent_("a")
+    queue.sync(lambda: (queue.barrier_async(same, 1), queue.sync(same, 1)))
+
+
+def circle_of_a_full_queue() -> None:
+    queue = concurrent_("a", width=2)
+    queue.sync(lambda: queue.sync(lambda: queue.sync(same, 1)))
+
+
+CIRCLES = [value for name, value in list(globals().items()) if name.startswith("circle_")]
+
+
+@pytest.mark.parametrize("circle", CIRCLES, ids=lambda circle: circle.__name__)
+def test_a_block_that_would_wait_for_itself_is_told(circle: Callable[[], None]) -> None:
+    with pytest.raises(DispatchDeadlock) as caught:
+        circle()
+    assert caught.value.queue in caught.value.chain
+    assert len(caught.value.chain) >= 2
+    assert global_queue().sync(same, 1) == 1
+
+
+def test_two_that_wait_for_each_other() -> None:
+    queues = [serial("a"), serial("b")]
+    begun = [procession.Event(), procession.Event()]
+
+    def block(me: int) -> str:
+        begun[me].set()
+        assert begun[1 - me].wait(LIMIT)
+        try:
+            return queues[1 - me].sync(same, "through")
+        except DispatchDeadlock as error:
+            return " ".join(error.chain)
+
+    futures = [queues[i].async_(block, i) for i in range(2)]
+    answers = sorted(future.result(LIMIT) for future in futures)
+    assert answers in (["a b", "through"], ["b a", "through"], ["a b a", "through"], ["b a b", "through"])
+
+
+def test_what_only_looks_like_a_circle() -> None:
+    queue, wide = serial("a"), concurrent_("b", width=2)
+    assert queue.sync(lambda: wide.sync(lambda: wide.sync(same, 1))) == 1
+    assert queue.sync(lambda: [queue.async_(same, 2).done(), wide.barrier_sync(same, 3)]) == [False, 3]
+    for _ in range(3):
+        assert wide.barrier_sync(lambda: queue.sync(same, 4)) == 4
+    with ThreadPool(4) as pool:
+        assert all(pool.map(lambda i: queue.sync(lambda: wide.sync(same, i)) == i, range(40)))
+
+
+ThreadPool = concurrent.futures.ThreadPoolExecutor
+
+
+# --- deaths ---
+
+
+def test_a_block_that_dies_while_it_waits(gate: Any) -> None:
+    queue, other = serial("a"), serial("b")
+    pid = procession.SimpleQueue()
+
+    def block() -> None:
+        pid.put(os.getpid())
+        other.sync(gate.enter, 1)
+
+    future = queue.async_(block)
+    gate.wait()
+    assert queue._engine.guests.waits.workers() == 1
+    os.kill(pid.get(), signal.SIGKILL)
+    assert isinstance(future.exception(LIMIT), WorkerDied)
+    assert queue._engine.guests.waits.workers() == 0
+    gate.open.set()
+    assert other.sync(same, 2) == 2
+    assert queue.sync(lambda: other.sync(same, 3)) == 3
+
+
+def test_a_block_that_waits_and_is_stopped_cancels_what_it_waits_for(gate: Any) -> None:
+    queue, other = serial("a"), serial("b")
+    future = queue.async_(lambda: other.sync(time.sleep, 60))
+    second = queue.async_(lambda: other.sync(gate.enter))
+    while not queue._engine.guests.waits.workers():
+        time.sleep(0.001)
+    assert future.cancel()
+    gate.wait()  # (so `other` has got on)
+    gate.open.set()
+    second.result(LIMIT)
+    with pytest.raises(CancelledError):
+        future.result(0)
+
+
+def test_a_block_that_is_tried_again_from_a_block(tmp_path: Any) -> None:
+    queue, other = serial("a"), serial("b")
+    path = str(tmp_path / "died")
+
+    def die_once() -> int:
+        if not os.path.exists(path):
+            with open(path, "w"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        return 5
+
+    assert queue.sync(lambda: other.with_options(retries=1).sync(die_once)) == 5
+
+
+def test_with_one_worker_whatever_a_block_waits_by() -> None:
+    with ProcessPoolExecutor(1) as executor:
+        queue, other = serial("a", executor=executor), serial("b", executor=executor)
+
+        def block() -> list[Any]:
+            futures = [other.async_(same, i) for i in range(2)]
+            return [len(concurrent.futures.wait(futures[:1]).done), len(procession.wait(futures[1:]).done),
+                    other.async_(same, 5).result(), other.sync(same, 6)]  # fmt: skip
+
+        assert queue.sync(block) == [1, 1, 5, 6]
+
+
+def test_a_block_has_queues_of_its_own() -> None:
+    queue = serial()
+
+    def block() -> list[int]:
+        with DispatchQueue("own", True) as own:
+            values = own.apply(5, lambda i: i * i)
+        dispatch.shutdown()
+        return values
+
+    assert queue.sync(block) == [0, 1, 4, 9, 16]

@@ -1,0 +1,197 @@
+"""Deaths of workers, Ctrl-C, and the end of the program: each block ends, and the queue goes on."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import time
+from typing import Any
+
+import pytest
+
+import procession
+from procession import DispatchQueue, WorkerDied
+
+LIMIT = 20.0
+
+
+def same(x: Any) -> Any:
+    return x
+
+
+def test_a_death_ends_its_block_not_the_queue() -> None:
+    queue, out = DispatchQueue("serial"), procession.SimpleQueue()
+    futures = [queue.async_(out.put, i) for i in range(10)]
+    futures.append(queue.async_(os._exit, 3))
+    futures += [queue.async_(out.put, i) for i in range(10, 20)]
+    assert isinstance(futures[10].exception(LIMIT), WorkerDied)
+    assert [future.exception(LIMIT) for future in futures[:10] + futures[11:]] == [None] * 20
+    assert [out.get() for _ in range(20)] == list(range(20))
+
+
+def test_another_attempt_keeps_the_order(tmp_path: Any) -> None:
+    queue, out = DispatchQueue("serial"), procession.SimpleQueue()
+    path = str(tmp_path / "died")
+
+    def note(i: int) -> None:
+        if i == 5 and not os.path.exists(path):
+            with open(path, "w"):
+                os.kill(os.getpid(), signal.SIGKILL)
+        out.put(i)
+
+    futures = [queue.with_options(retries=1).async_(note, i) for i in range(20)]
+    assert [future.result(LIMIT) for future in futures] == [None] * 20
+    assert [out.get() for _ in range(20)] == list(range(20))
+
+
+def test_killed_at_any_moment() -> None:
+    seed = random.randrange(2**32)
+    print(f"seed {seed}")
+    dice = random.Random(seed)
+    target = DispatchQueue("target")
+    queues = [DispatchQueue("a"), DispatchQueue("b", True), DispatchQueue("c", target=target), target]
+    submitter = DispatchQueue("submitter", True)
+
+    def submit(queue: DispatchQueue, i: int) -> int:
+        return queue.async_(same, i).result()  # type: ignore[no-any-return]
+
+    for _ in range(8):
+        futures = [(i, (queue.barrier_async if i % 10 == 9 else queue.async_)(same, i)) for i in range(30) for queue in queues]
+        futures += [(i, submitter.async_(submit, queue, i)) for i in range(5) for queue in queues[:3]]
+        for _ in range(2):
+            time.sleep(dice.random() * 0.005)
+            with contextlib.suppress(ProcessLookupError, IndexError):
+                os.kill(dice.choice(sorted(submitter._engine.crew.processes)), signal.SIGKILL)  # type: ignore[type-var, arg-type]
+        lost = 0
+        for i, future in futures:
+            error = future.exception(LIMIT)
+            assert error is None or isinstance(error, WorkerDied)
+            assert error is not None or future.result() == i
+            lost += error is not None
+        assert lost <= 4  # (one for each death, and a block that waited for it in vain)
+    assert not submitter._engine.guests.waits.workers()
+
+
+# --- Ctrl-C ---
+
+
+def test_ctrl_c_in_sync_cancels_the_block(program: Any) -> None:
+    code = """
+        import os, signal, threading, time
+        import procession
+        queue = procession.DispatchQueue("serial")
+        begun = procession.Event()
+        def block():
+            begun.set()
+            time.sleep(3600)
+        def press(seen):  # (one that comes just before a call that sleeps is not seen)
+            begun.wait()
+            while not seen.wait(0.05):
+                os.kill(os.getpid(), signal.SIGINT)
+        for _ in range(3):
+            begun.clear()
+            seen = threading.Event()
+            threading.Thread(target=press, args=(seen,)).start()
+            try:
+                queue.sync(block)
+            except KeyboardInterrupt:
+                seen.set()
+                print("interrupted")
+        print(queue.sync(lambda: "goes on"))
+    """
+    done = program.run_script(code)
+    assert (done.stdout, done.stderr, done.returncode) == ("interrupted\n" * 3 + "goes on\n", "", 0)
+
+
+def test_ctrl_c_at_any_moment_leaves_the_queue_usable(program: Any) -> None:
+    code = """
+        import os, random, signal, threading, time
+        import procession
+        queue, other = procession.DispatchQueue("serial"), procession.DispatchQueue("other", True)
+        queue.sync(int)
+        stop = []
+        def press():
+            while not stop:
+                time.sleep(random.random() * 0.02)
+                if not stop:
+                    os.kill(os.getpid(), signal.SIGINT)
+        thread = threading.Thread(target=press)
+        thread.start()
+        count, deadline = 0, time.monotonic() + 1
+        while time.monotonic() < deadline:
+            try:
+                for i in range(20):
+                    queue.async_(int)
+                    other.barrier_async(int)
+                    assert queue.sync(divmod, 7, 2) == (3, 1)
+                    other.sync(int)
+            except KeyboardInterrupt:
+                count += 1
+        while thread.is_alive():
+            try:
+                stop.append(1)
+                thread.join()
+            except KeyboardInterrupt:
+                pass
+        for each in (queue, other):
+            assert each.barrier_async(divmod, 7, 2).result(10) == (3, 1)
+            assert each.join(10)
+        print(count > 5)
+    """
+    done = program.run_script(code)
+    assert (done.stdout, done.stderr, done.returncode) == ("True\n", "", 0)
+
+
+# --- the end of the program ---
+
+
+def test_at_the_exit_what_was_submitted_is_done(program: Any) -> None:
+    code = """
+        import sys, time
+        import procession
+        queue, stopped = procession.DispatchQueue("serial"), procession.DispatchQueue("suspended")
+        def note(i):
+            with open(sys.argv[1], "a") as file:
+                file.write(f"{i}\\n")
+        for i in range(200):
+            queue.async_(note, i)
+        queue.after(3600, note, "late")
+        stopped.suspend()
+        stopped.async_(note, "suspended")
+        group = queue.group()
+        group.async_(queue, note, 200)
+        group.notify(queue, note, "notice")
+    """
+    path = program.folder / "lines"
+    done = program.run_script(code, str(path))
+    assert (done.stdout, done.stderr, done.returncode) == ("", "", 0)
+    lines = path.read_text().splitlines()
+    assert lines[:201] == [str(i) for i in range(201)]
+    assert set(lines[201:]) <= {"notice"}
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_program_s_death_is_that_of_its_workers(program: Any, how: signal.Signals) -> None:
+    code = """
+        import os, time
+        import procession
+        queue, other = procession.DispatchQueue("serial"), procession.DispatchQueue("other")
+        pids = [queue.sync(os.getpid)]
+        ready = procession.Event()
+        def block():
+            other.sync(lambda: (ready.set(), time.sleep(3600)))
+        queue.async_(block)
+        ready.wait()
+        print(*queue._engine.crew.processes, flush=True)
+        time.sleep(3600)
+    """
+    from procession.testing.watch import identity, wait_gone
+
+    running = program.start(program.script(code))
+    workers = [identity(int(pid)) for pid in running.stdout.readline().split()]
+    assert len(workers) >= 2
+    running.send_signal(how)
+    running.wait(LIMIT)
+    wait_gone([who for who in workers if who is not None])
