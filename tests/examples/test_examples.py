@@ -357,6 +357,16 @@ def test_pool_map(run: Run) -> None:
     ]
 
 
+def test_dispatch_queues(run: Run) -> None:
+    lines = [line for line in printed(run, "dispatch_queues") if not re.fullmatch(r" +(a+|b+|c+)", line)]
+    waiting, alone = "  the caller goes on, done are: [False, False, False]", "  one after another: True"
+    assert lines == [
+        "serial, sync:", alone, "serial, async_:", waiting, alone,
+        "concurrent, sync:", alone, "concurrent, async_:", waiting, "  one after another: False",
+        "in a serial queue, blocks that do not wait: [1, 2, 3, 4, 5]",
+    ]  # fmt: skip
+
+
 def test_pool_callbacks(run: Run) -> None:
     assert printed(run, "pool_callbacks") == [
         "apply waits, and returns: hot soup",
