@@ -3,7 +3,8 @@
 
 #include <errno.h>
 
-#define LATER 1u /* in a wait's units, below the phase: it has not arrived */
+#define LATER 1u   /* in a wait's units, below the phase: it has not arrived */
+#define WATCHES 2u /* the same: nor will it */
 
 static uint32_t phase_of(uint32_t word) { return word & BARRIER_PHASE; }
 static uint32_t phase_after(uint32_t word) { return (word + (1u << 15)) & BARRIER_PHASE; }
@@ -82,6 +83,16 @@ int barrier_arrive(struct cell *cell, bool action, uint32_t channel, struct wait
         return last ? BARRIER_ACT : BARRIER_WAITS;
     }
 }
+
+int barrier_watch(struct cell *cell, uint32_t channel, struct wait **out) {
+    int error = wait_prepare(cell_index(cell), 0, 0, channel, out);
+    if (error) return error;
+    word_poke(&(*out)->units, phase_of(word_read(&cell->word)) | LATER | WATCHES);
+    wait_publish(*out); /* (whoever ends the phase before this is seen by barrier_outcome) */
+    return 0;
+}
+
+bool barrier_counts(struct wait *wait) { return !(word_peek(&wait->units) & WATCHES); }
 
 int barrier_acted(struct cell *cell) {
     uint32_t word;

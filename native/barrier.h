@@ -28,6 +28,10 @@ enum barrier_answer { BARRIER_WAITS = 0, BARRIER_GO = 1, BARRIER_ACT = 2, BARRIE
 int barrier_arrive(struct cell *cell, bool action, uint32_t channel, struct wait **out, uint32_t *index);
 /* The last one has done what was to be done: let all go on. -EPIPE: it was broken meanwhile. */
 int barrier_acted(struct cell *cell);
+/* Only to know when the present phase ends, or that the barrier is broken: `out` is the wait of one who is no party. */
+int barrier_watch(struct cell *cell, uint32_t channel, struct wait **out);
+/* Whether who waits so is a party. */
+bool barrier_counts(struct wait *wait);
 /* How it stands with the wait: 1 passed, -EPIPE, -EAGAIN (arrive again), 0 not known yet. */
 int barrier_outcome(struct cell *cell, struct wait *wait);
 /* Wait for it: as above, but 0 is not known by the deadline; -EINTR. */

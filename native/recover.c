@@ -173,7 +173,8 @@ static void recover_wait(struct wait *wait, const struct dead *dead) {
         uint32_t state = word_read(&wait->state), key = word_peek(&wait->key);
         enum wait_state told = (enum wait_state)(state & 0xff);
         if (told == WAIT_FREE || WAIT_OWNER(state) != dead->owner || !still(dead)) return;
-        if (wait_pending(state) && cell_kind(cell_at(KEY_CELL(key))) == CELL_BARRIER) barrier_break(cell_at(KEY_CELL(key)));
+        struct cell *cell = cell_at(KEY_CELL(key));
+        if (wait_pending(state) && cell_kind(cell) == CELL_BARRIER && barrier_counts(wait)) barrier_break(cell);
         if (told != WAIT_CLAIMED && !wait_pending(state)) pass_on(key, told);
         pn_step("passed on");
         wait_take_back(wait, state); /* (unless it was told something just now) */
@@ -181,8 +182,7 @@ static void recover_wait(struct wait *wait, const struct dead *dead) {
     }
 }
 
-/* Nobody comes back to it: as if it had been given up. */
-static void abandon(struct wait *wait) {
+void recover_abandon(struct wait *wait) {
     uint32_t key = word_peek(&wait->key), units = word_peek(&wait->units), stake = word_peek(&wait->stake);
     struct cell *cell = cell_at(KEY_CELL(key));
     if (cell_kind(cell) == CELL_SHARES && !(key & KEY_GUARD)) {
@@ -199,7 +199,7 @@ void recover_channel(uint32_t channel) {
         struct wait *wait = wait_at(i);
         uint32_t state = word_read(&wait->state);
         bool ours = WAIT_OWNER(state) == sync_me && (state & 0xff) > WAIT_CLAIMED && (state & 0xff) < WAIT_EPITAPH;
-        if (ours && word_read(&wait->channel) == channel) abandon(wait);
+        if (ours && word_read(&wait->channel) == channel) recover_abandon(wait);
     }
 }
 

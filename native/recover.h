@@ -9,6 +9,8 @@
 #include "clock.h"
 #include "table.h"
 
+struct wait;
+
 /* A waiter looks by itself in case that no reaper tells: its process may be stopped, or be no parent of the dead one's. */
 #define LOOK_FIRST (5 * PN_SECOND / 1000)
 #define LOOK_SECOND PN_SECOND
@@ -27,5 +29,7 @@ void recover_look_for_tasks(uint32_t owner);
 int64_t recover_patience(uint32_t key, int64_t last);
 /* The waits of ours that ring `channel` (bell.h) are given up: nobody comes back to them. May wait for a guard, for a moment. */
 void recover_channel(uint32_t channel);
+/* The same for one of them. */
+void recover_abandon(struct wait *wait);
 
 #endif

@@ -119,9 +119,14 @@ static int guard_enter(struct cell *cell) {
     return 0;
 }
 
+static bool could_take(struct cell *cell, uint32_t units) {
+    uint32_t free = word_read(&cell->word);
+    return !(free & WAITERS) && free >= units;
+}
+
 static bool take(struct cell *cell, uint32_t stake, uint32_t units) {
     uint32_t free = word_read(&cell->word);
-    if ((free & WAITERS) || free < units) return false;
+    if (!could_take(cell, units)) return false;
     word_publish(&cell_at(stake)->word, stake_held(stake) + units); /* from here on they are ours */
     pn_step("stake grown");
     word_publish(&cell->word, free - units);
@@ -138,18 +143,27 @@ int shares_try(struct cell *cell, uint32_t stake, uint32_t units) {
     return done ? 0 : -EBUSY;
 }
 
+/* Under the guard: wait behind those that are there. */
+static int line_up(struct cell *cell, uint32_t stake, uint32_t units, uint32_t channel, struct wait **out) {
+    int r = wait_begin(cell_index(cell), units, stake, channel, out);
+    if (r < 0) return r;
+    word_or(&cell->word, WAITERS);
+    hand_on(cell); /* (those that were before us may have died) */
+    return 0;
+}
+
 int shares_begin(struct cell *cell, uint32_t stake, uint32_t units, uint32_t channel, struct wait **out) {
     int r = guard_enter(cell);
     if (r < 0) return r;
-    if (take(cell, stake, units)) {
-        r = 1;
-    } else {
-        r = wait_begin(cell_index(cell), units, stake, channel, out);
-        if (r == 0) {
-            word_or(&cell->word, WAITERS);
-            hand_on(cell); /* (those that were before us may have died) */
-        }
-    }
+    r = take(cell, stake, units) ? 1 : line_up(cell, stake, units, channel, out);
+    guard_unlock(cell);
+    return r;
+}
+
+int shares_watch(struct cell *cell, uint32_t stake, uint32_t units, uint32_t channel, struct wait **out) {
+    int r = guard_enter(cell);
+    if (r < 0) return r;
+    r = could_take(cell, units) ? 1 : line_up(cell, stake, units, channel, out);
     guard_unlock(cell);
     return r;
 }

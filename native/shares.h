@@ -25,6 +25,8 @@ int shares_try(struct cell *cell, uint32_t stake, uint32_t units);
 int shares_take(struct cell *cell, uint32_t stake, uint32_t units, int64_t deadline);
 /* For a task: 1: it has them; 0: it waits, with `out`. */
 int shares_begin(struct cell *cell, uint32_t stake, uint32_t units, uint32_t channel, struct wait **out);
+/* The same for one who only wants to know: 1: it could have them, and has not. One that waits may get them: `shares_end`. */
+int shares_watch(struct cell *cell, uint32_t stake, uint32_t units, uint32_t channel, struct wait **out);
 /* The end of that wait: whether it has them. */
 bool shares_end(struct cell *cell, struct wait *wait);
 /* Give back. `own`: only what we have, -EPERM otherwise; else it may be another's, or new ones (-EPERM where the semaphore is

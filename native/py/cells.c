@@ -163,6 +163,16 @@ static PyObject *end(PyObject *module, PyObject *index) {
     return wait ? PyLong_FromLong(wait_end(wait)) : NULL;
 }
 
+static PyObject *abandon(PyObject *module, PyObject *index) {
+    (void)module;
+    struct wait *wait = wait_from_py(index);
+    if (!wait) return NULL;
+    Py_BEGIN_ALLOW_THREADS
+    recover_abandon(wait);
+    Py_END_ALLOW_THREADS
+    Py_RETURN_NONE;
+}
+
 static PyObject *is_told(PyObject *module, PyObject *index) {
     (void)module;
     struct wait *wait = wait_from_py(index);
@@ -312,6 +322,7 @@ PyMethodDef cell_functions[] = {
     {"cells_in_use", in_use, METH_NOARGS, "How many cells and waits of the family are taken."},
     {"wait_again", again, METH_O, "wait_again(wait): it was woken in vain."},
     {"wait_end", end, METH_O, "wait_end(wait): what it was told (5 woken, 6 passed, 7 refused)."},
+    {"wait_abandon", abandon, METH_O, "wait_abandon(wait): end it; what it was told, or got, is another's."},
     {"wait_is_told", is_told, METH_O, "wait_is_told(wait): whether it was told anything."},
     {"waits_told", told, METH_O, "waits_told(channel): those of our waits that were told something."},
     {0},

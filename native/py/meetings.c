@@ -245,6 +245,16 @@ static PyObject *outcome_to_py(int r) {
     return r < -2 ? raise_sync(r) : PyLong_FromLong(r);
 }
 
+/* _observe(channel): a wait of one who is no party. */
+static PyObject *observe(PyObject *self, PyObject *channel) {
+    struct cell *cell = cell_of(self);
+    struct wait *wait;
+    uint32_t number;
+    if (!cell || channel_from_py(channel, &number) < 0) return NULL;
+    int r = barrier_watch(cell, number, &wait);
+    return wait_to_py(r, wait);
+}
+
 static PyObject *outcome(PyObject *self, PyObject *index) {
     struct cell *cell = cell_of(self);
     struct wait *wait = cell ? wait_from_py(index) : NULL;
@@ -319,6 +329,7 @@ static PyMethodDef barrier_methods[] = {
     {"reset", reset, METH_NOARGS, "reset()\n--\n\nMake it as new; those who wait get BrokenBarrierError."},
     {"_arrive", FAST(arrive), METH_FASTCALL, NULL},
     {"_wait", FAST(barrier_wait), METH_FASTCALL, "_wait(action, timeout): how many were there before."},
+    {"_observe", observe, METH_O, NULL},
     {"_outcome", outcome, METH_O, NULL},
     {"_expire", expire, METH_O, NULL},
     {"_leave", leave_, METH_O, NULL},

@@ -58,18 +58,28 @@ static PyObject *shares_give_(PyObject *self, PyObject *const *args, Py_ssize_t 
     return give(cell, (uint32_t)units, PyObject_IsTrue(args[1]) == 1);
 }
 
-/* _begin(units, channel): None: it has them; else the wait. */
-static PyObject *shares_begin_(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+typedef int begin(struct cell *cell, uint32_t stake, uint32_t units, uint32_t channel, struct wait **out);
+
+/* (units, channel): None: it need not wait; else the wait. */
+static PyObject *begin_by(begin *how, PyObject *self, PyObject *const *args, Py_ssize_t count) {
     struct cell *cell = cell_of(self);
     struct wait *wait = NULL;
     if (!cell) return NULL;
-    if (count != 2) return PyErr_Format(PyExc_TypeError, "_begin(units, channel)");
+    if (count != 2) return PyErr_Format(PyExc_TypeError, "expected units and a channel");
     unsigned long units = PyLong_AsUnsignedLong(args[0]), channel = PyLong_AsUnsignedLong(args[1]);
     uint32_t stake = PyErr_Occurred() ? 0 : own_stake(cell);
     int r;
     if (!stake) return NULL;
-    WAITING(r, shares_begin(cell, stake, (uint32_t)units, (uint32_t)channel, &wait));
+    WAITING(r, how(cell, stake, (uint32_t)units, (uint32_t)channel, &wait));
     return r > 0 ? Py_NewRef(Py_None) : wait_to_py(r, wait);
+}
+
+static PyObject *shares_begin_(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    return begin_by(shares_begin, self, args, count);
+}
+
+static PyObject *shares_watch_(PyObject *self, PyObject *const *args, Py_ssize_t count) {
+    return begin_by(shares_watch, self, args, count);
 }
 
 /* _end(wait): whether it has what it waited for. */
@@ -95,6 +105,7 @@ static PyObject *shares_held(PyObject *self, PyObject *unused) {
     {"_take", FAST(shares_take_), METH_FASTCALL | METH_KEYWORDS, "_take(units, block, timeout)"},   \
     {"_give", FAST(shares_give_), METH_FASTCALL, "_give(units, own)"},                              \
     {"_begin", FAST(shares_begin_), METH_FASTCALL, "_begin(units, channel): None, or a wait."},     \
+    {"_observe", FAST(shares_watch_), METH_FASTCALL, "_observe(units, channel): None: there are; or a wait."}, \
     {"_end", shares_end_, METH_O, "_end(wait): whether it has what it waited for."},                \
     {"_held", shares_held, METH_NOARGS, "How many permits this process has."},
 

@@ -10,7 +10,7 @@ import pytest
 from actors import Runner, timed, wait_for_waiters
 
 import procession
-from procession import FIRST_COMPLETED, Barrier, BoundedSemaphore, Condition, Event, Lock, RLock, RWLock, Semaphore, wait
+from procession import FIRST_COMPLETED, BoundedSemaphore, Event, JoinableQueue, Lock, RLock, RWLock, Semaphore, wait
 from procession.testing.saboteurs import sleep_for_ever
 
 TAKEN = [Lock, RLock, Semaphore, BoundedSemaphore, lambda: Semaphore(robust=True)]
@@ -142,7 +142,7 @@ def test_its_holder_dies(make: Any, actor: Any) -> None:
 
 
 def test_what_cannot_be_waited_for() -> None:
-    for wrong in (Condition(), Barrier(2), RWLock(), object()):
+    for wrong in (RWLock(), JoinableQueue, True, object()):
         with pytest.raises(TypeError, match="cannot wait for"):
             wait([Lock(), wrong])
 

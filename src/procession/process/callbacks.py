@@ -1,49 +1,84 @@
-"""Callbacks on the end of processes: one thread watches for all of them, and exists only while one is pending.
+"""Callbacks on the end of processes, and on whatever else `procession.wait` takes: one thread watches for all of them, and
+exists only while one is pending.
 
-It sleeps in poll() on the pidfds. Around a fork it ends and comes back, like the reaper.
+It sleeps in one epoll (`watch`), and only looks: what is done it hands to the threads that run users' code (`core/callers.py`).
+Around a fork it ends and comes back, like the reaper.
 """
 
 from __future__ import annotations
 
 import os
-import select
 import sys
 import threading
 import traceback
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from procession.core import callers, forkhooks
+from procession.process.process import Process
+from procession.process.watch import Entry, Watch
 
-__all__ = ["add"]
+__all__ = ["Pending", "add", "closing", "drop"]
 
 Callback = Callable[[Any], object]
 
 
+class Pending:
+    """One callback that was not called yet."""
+
+    __slots__ = ("entry", "function", "quick", "thing")
+
+    def __init__(self, thing: Any, function: Callback, quick: bool) -> None:
+        self.thing = thing
+        self.function = function
+        self.quick = quick
+        self.entry: Entry | None = None
+
+    def call(self) -> None:
+        if self.quick:
+            self.function(self.thing)
+        else:  # (a user's, which may take its time, or hang)
+            callers.call(_call_back, self.function, self.thing)
+
+
 class _Caller:
     def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._pending: dict[int, tuple[Any, list[Callback]]] = {}
+        self._lock = threading.Lock()  # for all below; never held while a callback runs, or while the thread sleeps
+        self._watch: Watch | None = None
+        self._pending: dict[int, list[Pending]] = {}  # by the id of what it is about, or that belongs to
+        self._count = 0
+        self._dropped: deque[Pending] = deque()  # the thread forgets them: who drops one may be the garbage collector
         self._thread: threading.Thread | None = None
-        self._bell: tuple[int, int] | None = None
+        self._bell = -1  # an eventfd that wakes the thread, to end it
         self._stop = False
         self._pauses = 0
 
-    def add(self, process: Any, function: Callback) -> None:
-        fd = process.sentinel
+    def add(self, pending: Pending) -> None:
+        """Raises as `Watch.add`, and RuntimeError when no thread can be had; then it is not called."""
         with self._lock:
-            functions = self._pending.setdefault(fd, (process, []))[1]
-            functions.append(function)
+            if self._watch is None:
+                self._open()
+            assert self._watch is not None
             try:
+                pending.entry = self._watch.add(pending.thing, pending)
+                self._pending.setdefault(_key(pending.thing), []).append(pending)
+                self._count += 1
                 self._ensure_thread()
-            except RuntimeError:
-                functions.remove(function)
+                self._ring()  # (it may be done already, which makes no descriptor readable)
+            except BaseException:
+                self._drop(pending)
+                self._close_if_idle()
                 raise
-            self._ring()
+
+    def _open(self) -> None:
+        watch = Watch()
+        if self._bell < 0:
+            self._bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        watch.add(self._bell, _ring)
+        self._watch = watch
 
     def _ensure_thread(self) -> None:
-        if self._bell is None:
-            self._bell = os.pipe()
         if self._thread is None and not self._pauses:
             self._stop = False
             thread = threading.Thread(target=self._serve, name="procession-callbacks", daemon=True)
@@ -51,34 +86,84 @@ class _Caller:
             self._thread = thread
 
     def _ring(self) -> None:
-        if self._bell is not None:
-            os.write(self._bell[1], b"!")
+        if self._bell >= 0:
+            os.eventfd_write(self._bell, 1)
+
+    def _drop(self, pending: Pending) -> bool:
+        """Forget it, if it is pending. (The lock is held.)"""
+        key = _key(pending.thing)
+        known = self._pending.get(key, [])
+        if pending not in known:
+            return False
+        known.remove(pending)
+        if not known:
+            del self._pending[key]
+        self._count -= 1
+        entry, pending.entry = pending.entry, None  # (they know each other: no circle is left)
+        if self._watch is not None and entry is not None:
+            self._watch.remove(entry)
+        return True
+
+    def drop(self, pending: Pending) -> None:
+        self._dropped.append(pending)
+        self._ring()
+
+    def closing(self, thing: Any) -> None:
+        """`thing` is about to be closed: what waits for it is called now."""
+        if id(thing) not in self._pending:
+            return
+        with self._lock:
+            found = self._pending.get(id(thing), [])[:]
+            for pending in found:
+                self._drop(pending)
+            if not self._count:
+                self._ring()
+        for pending in found:
+            pending.call()
+
+    # --- in the thread ---
 
     def _serve(self) -> None:
         while True:
             with self._lock:
-                if self._stop or not self._pending or self._bell is None:
+                watch = self._watch
+                if self._stop or not self._count or watch is None:
                     self._thread = None
-                    self._close_bell()
+                    self._close_if_idle()
                     return
-                bell = self._bell[0]
-                fds = [bell, *self._pending]
-            for fd in _readable(fds):
-                if fd == bell:
-                    os.read(bell, 4096)
-                else:
-                    self._call(fd)
+            events = watch.sleep(None)
+            with self._lock:
+                found = self._look(watch, events)
+            while found:
+                found.pop(0).call()
 
-    def _call(self, fd: int) -> None:
-        with self._lock:
-            process, functions = self._pending.pop(fd)
-        if (popen := process._popen) is not None:
-            popen.wait()  # it has ended; the reaper may be about to note how
-        for function in functions:
-            if isinstance(function, _Quick):
-                function(process)
-            else:  # (a user's, which may take its time, or hang)
-                callers.call(_call_back, function, process)
+    def _look(self, watch: Watch, events: list[tuple[int, int]]) -> list[Pending]:
+        """Those that are done. (The lock is held.)"""
+        while self._dropped:
+            self._drop(self._dropped.popleft())
+        watch.look(events)
+        found = []
+        for tag in watch.done():
+            if tag is _ring:
+                os.eventfd_read(self._bell)
+                watch.add(self._bell, _ring)
+            elif self._drop(tag):
+                found.append(tag)
+        return found
+
+    def _close_if_idle(self) -> None:
+        """(The lock is held.)"""
+        if self._count or self._thread is not None:
+            return
+        watch, self._watch = self._watch, None
+        if watch is not None:
+            watch.close()
+        self._close_bell()
+
+    def _close_bell(self) -> None:
+        bell, self._bell = self._bell, -1
+        if bell >= 0:
+            os.close(bell)
 
     # --- forks ---
 
@@ -100,51 +185,50 @@ class _Caller:
 
     def restart(self) -> None:
         with self._lock:
-            if self._pending:
+            if self._count:
                 self._ensure_thread()
 
-    def _close_bell(self) -> None:
-        if self._bell is not None:
-            os.close(self._bell[0])
-            os.close(self._bell[1])
-        self._bell = None
-
     def forget(self) -> None:
+        """In a forked child: all of it is the parent's. (Nothing is unwatched: the waits are the parent's, too.)"""
         self._close_bell()
         self.__init__()  # type: ignore[misc]
 
 
-def _readable(fds: list[int]) -> list[int]:
-    poller = select.poll()
-    for fd in fds:
-        poller.register(fd, select.POLLIN)
-    return [fd for fd, _ in poller.poll()]
+def _key(thing: Any) -> int:
+    return id(getattr(thing, "_whole", thing))
 
 
+_ring = object()  # the tag of our own bell
 _caller = _Caller()
 forkhooks.around(_caller.pause, _caller.resume, _caller.restart)
 forkhooks.after_in_child(_caller.forget)
 
 
-class _Quick:
-    """One of ours."""
-
-    def __init__(self, call: Callback) -> None:
-        self._call = call
-
-    def __call__(self, process: Any) -> object:
-        return self._call(process)
-
-
-def _call_back(function: Callback, process: Any) -> None:
+def _call_back(function: Callback, thing: Any) -> None:
     try:
-        function(process)
+        function(thing)
     except Exception:
-        sys.stderr.write(f"exception in a done callback of {process.name!r}:\n")
+        name = repr(thing.name) if isinstance(thing, Process) else repr(thing)
+        sys.stderr.write(f"exception in a done callback of {name}:\n")
         traceback.print_exc()
 
 
-def add(process: Any, function: Callback, *, quick: bool = False) -> None:
-    """Call ``function(process)`` once `process` has ended, in a thread of ours: that of users' callbacks, or `quick`, in the
-    one that watches, which must not be kept. Raises RuntimeError when no thread can be had; it is not called then."""
-    _caller.add(process, _Quick(function) if quick else function)
+def add(thing: Any, function: Callback, *, quick: bool = False) -> Pending:
+    """Call ``function(thing)`` once `thing` is done, in a thread of ours: that of users' callbacks, or `quick`, in the one that
+    watches, which must not be kept. Raises TypeError if it cannot be called, RuntimeError when no thread can be had, and as
+    `Watch.add`; it is not called then."""
+    if not callable(function):
+        raise TypeError(f"a callback must be callable; got {function!r}")
+    pending = Pending(thing, function, quick)
+    _caller.add(pending)
+    return pending
+
+
+def drop(pending: Pending) -> None:
+    """Do not call it, unless it was called already. Takes no lock."""
+    _caller.drop(pending)
+
+
+def closing(thing: Any) -> None:
+    """To be said by what has `add_done_callback` before it closes: callbacks on it are called."""
+    _caller.closing(thing)

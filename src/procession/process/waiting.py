@@ -1,196 +1,125 @@
-"""Waiting for several things at once, in place or in an event loop. Every class that can be waited for joins here.
-
-What has a descriptor becomes readable; what lies in the family's memory rings our doorbell, which makes one descriptor
-readable for all such waits of a call. The kernel notifies, nothing polls.
+"""Waiting for several things at once, in place. Every class that can be waited for joins here (`watch`); in an event loop and
+one by one: `completion`.
 """
 
 from __future__ import annotations
 
-import os
 import select
-import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import suppress
-from typing import Any, NamedTuple
+import time
+from collections.abc import Iterable
+from typing import Any, Generic, NamedTuple, TypeVar
 
 from procession import _native
 from procession.core import loops
 from procession.process.family import family
 from procession.process.process import Process
+from procession.process.watch import Watch, is_future
 
-__all__ = ["ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait", "wait_async"]
+__all__ = [
+    "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "Goal", "deadline_of", "seconds_to", "wait",
+    "wait_async",
+]  # fmt: skip
 
 FIRST_COMPLETED = "FIRST_COMPLETED"
 FIRST_EXCEPTION = "FIRST_EXCEPTION"
 ALL_COMPLETED = "ALL_COMPLETED"
 
 
-class DoneAndNotDone(NamedTuple):
+_T = TypeVar("_T")
+
+
+class DoneAndNotDone(NamedTuple, Generic[_T]):
     """The result of `wait`, as in `concurrent.futures`."""
 
-    done: set[Any]
-    not_done: set[Any]
+    done: set[_T]
+    not_done: set[_T]
+
+
+class Goal(Generic[_T]):
+    """What a `wait` is to see: which are done so far, and whether that is enough."""
+
+    def __init__(self, objects: Iterable[_T], return_when: str) -> None:
+        if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
+            raise ValueError(
+                f"return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED; got {return_when!r}"
+            )
+        self.things = dict.fromkeys(objects)
+        self._done: set[_T] = set()
+        self._when = return_when
+        self._failed = False
+
+    def take(self, done: Iterable[_T]) -> None:
+        """These are done, too."""
+        for thing in done:
+            self._done.add(thing)
+            if isinstance(thing, Process) and not thing._closed:
+                thing.join()  # (it is no active child any more)
+            self._failed = self._failed or (self._when == FIRST_EXCEPTION and _has_failed(thing))
+
+    def is_reached(self) -> bool:
+        return self._failed or (self._when == FIRST_COMPLETED and bool(self._done)) or len(self._done) == len(self.things)
+
+    def result(self) -> DoneAndNotDone[_T]:
+        return DoneAndNotDone(self._done, {thing for thing in self.things if thing not in self._done})
 
 
 def wait(
-    objects: Iterable[Any], timeout: float | None = None, return_when: str = ALL_COMPLETED
-) -> DoneAndNotDone:
-    """Wait until all of `objects`, or the first, are done: a process when it has ended, a future (of `concurrent.futures`, or
-    of a pool of ours) when it is done, an event when it is set, a lock or semaphore when it could be taken (it is not: another
-    may be quicker).
+    objects: Iterable[_T], timeout: float | None = None, return_when: str = ALL_COMPLETED
+) -> DoneAndNotDone[_T]:
+    """Wait until all of `objects`, or the first, are done: a process when it has ended; a future (of `concurrent.futures`, or
+    of a pool of ours) or the result of a `Pool`'s method when it is done; an event when it is set; a lock, a semaphore, or a
+    side of an RWLock when it could be taken (it is not: another may be quicker); a condition when it is notified; a barrier
+    when its present phase has ended, or it is broken; a queue when there is something to get, or nothing can come any more; a
+    queue's `space` when there is room to put, its `joined` when all tasks are done.
 
-    Returns the sets ``(done, not_done)``. `objects` may mix processes with anything that has a ``fileno()`` or is a
+    Returns the sets ``(done, not_done)``. `objects` may mix all of these with anything that has a ``fileno()`` or is a
     descriptor (sentinels, connections, sockets): those are done when they can be read. `timeout` in seconds (None: for
     ever). `return_when` is ALL_COMPLETED, FIRST_COMPLETED, or FIRST_EXCEPTION (the first process that ended with another
     exit code than 0, the first future that ended with an exception, or all). Blocks with the GIL released; Ctrl-C interrupts
     it. Raises ValueError for a process that was not started, TypeError for what cannot be waited for; both before it waits.
     """
-    if return_when not in (ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION):
-        raise ValueError(
-            f"return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED; got {return_when!r}"
-        )
-    things = list(objects)
-    cells = [thing for thing in things if _is_watched(thing)]
-    waiting = {_fd_of(thing): thing for thing in things if not _is_watched(thing)}
-    done: set[Any] = set()
+    deadline = deadline_of(timeout)
+    goal = Goal(objects, return_when)
+    watch = Watch()
     _native.table_waiting(family.me, _native.WAIT_ANY, _native.NOBODY)
-    watch = _Watch(cells) if cells else None
     try:
-        _collect(waiting, watch, done, timeout, return_when)
+        for thing in goal.things:
+            watch.add(thing)
+        goal.take(watch.done())
+        over = False
+        while True:
+            watch.look(watch.sleep(0 if over or goal.is_reached() else seconds_to(deadline)))
+            goal.take(watch.done())  # (others may be done, too)
+            if over or goal.is_reached():
+                return goal.result()
+            over = deadline is not None and seconds_to(deadline) == 0
     finally:
-        if watch is not None:
-            watch.close()
+        watch.close()
         _native.table_waiting(family.me, _native.WAIT_NOTHING, _native.NOBODY)
-    return DoneAndNotDone(done, set(things) - done)
 
 
-def _is_watched(thing: Any) -> bool:
-    return hasattr(thing, "_watch") or _is_future(thing)
+def deadline_of(timeout: float | None) -> float | None:
+    """That many seconds from now, on the monotonic clock. Raises TypeError and ValueError for what is none."""
+    if timeout is None:
+        return None
+    if timeout != timeout:
+        raise ValueError("timeout must be a number of seconds or None, not NaN")
+    return time.monotonic() + max(timeout, 0)
 
 
-def _is_future(thing: Any) -> bool:
-    return hasattr(thing, "add_done_callback") and hasattr(thing, "_condition")
-
-
-class _FutureWait:
-    """A wait for a future, as `concurrent.futures.wait` has it: told under the future's condition, and not after `_unwatch`."""
-
-    def __init__(self, future: Any, bell: _native.Bell) -> None:
-        self._future = future
-        self._bell = weakref.ref(bell)  # (if we are interrupted, nobody unwatches, and the descriptor's number is another's)
-        with future._condition:
-            future._waiters.append(self)
-
-    def add_result(self, future: Any) -> None:
-        bell = self._bell()
-        if bell is not None and bell.fd >= 0:
-            os.write(bell.fd, (1).to_bytes(8, "little"))
-
-    add_exception = add_cancelled = add_result
-
-    def _watch(self, channel: int) -> int:
-        return 0
-
-    def _is_ready(self, wait: int) -> bool:
-        return bool(self._future.done())
-
-    def _unwatch(self, wait: int) -> None:
-        with self._future._condition:
-            self._future._waiters.remove(self)
-
-
-class _Watch:
-    """Waits for objects in the family's memory, and for futures, behind one descriptor.
-
-    A signal's handler may raise at any moment, in here as well. Then the waits end with the bell.
-    """
-
-    def __init__(self, things: list[Any]) -> None:
-        self._bell = _native.Bell()
-        self.fd = self._bell.fd
-        self._waits: list[tuple[int, Any, Any]] = []
-        try:
-            for thing in things:
-                watched = _FutureWait(thing, self._bell) if _is_future(thing) else thing
-                self._waits.append((watched._watch(self._bell.number), watched, thing))
-        except BaseException:
-            self.close()
-            raise
-
-    def __len__(self) -> int:
-        return len(self._waits)
-
-    def ready(self) -> Iterator[Any]:
-        """Those that are done, each once; after each look, and after the descriptor became readable."""
-        with suppress(BlockingIOError):
-            os.read(self.fd, 8)
-        for entry in self._waits[:]:
-            wait, watched, thing = entry
-            if watched._is_ready(wait):
-                self._waits.remove(entry)
-                watched._unwatch(wait)
-                yield thing
-
-    def close(self) -> None:
-        while self._waits:
-            wait, watched, _ = self._waits.pop()
-            watched._unwatch(wait)
-        self._bell.close()
-
-
-def _collect(
-    waiting: dict[int, Any], watch: _Watch | None, done: set[Any], timeout: float | None, return_when: str
-) -> None:
-    import time
-
-    deadline = None if timeout is None else time.monotonic() + max(timeout, 0)
-    poller = select.poll()
-    for fd in waiting:
-        poller.register(fd, select.POLLIN)
-    if watch is not None:
-        poller.register(watch.fd, select.POLLIN)
-        done.update(watch.ready())
-    while waiting or watch:
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        if done and return_when == FIRST_COMPLETED:
-            left = 0  # others may be done, too
-        ready = poller.poll(None if left is None else left * 1000)
-        for fd, _ in ready:
-            if watch is not None and fd == watch.fd:
-                continue
-            poller.unregister(fd)
-            thing = waiting.pop(fd)
-            if isinstance(thing, Process):
-                thing.join()  # it has ended; the reaper may be about to note how
-            done.add(thing)
-        if watch is not None and ready:
-            done.update(watch.ready())  # (what happened before is told, too, though its bell be slower)
-        if return_when == FIRST_COMPLETED and done:
-            return
-        if return_when == FIRST_EXCEPTION and any(map(_has_failed, done)):
-            return
-        if not ready and left is not None and left <= 0:
-            return
+def seconds_to(deadline: float | None) -> float | None:
+    """What is left until then, 0 or more; None: for ever."""
+    return None if deadline is None else max(deadline - time.monotonic(), 0)
 
 
 def _has_failed(thing: Any) -> bool:
     if isinstance(thing, Process):
         return thing.exitcode != 0
-    return _is_future(thing) and not thing.cancelled() and thing.exception() is not None
-
-
-def _fd_of(thing: Any) -> int:
-    if isinstance(thing, Process):
-        return thing.sentinel
-    if isinstance(thing, int) and not isinstance(thing, bool):
-        return thing
-    try:
-        return int(thing.fileno())
-    except AttributeError:
-        raise TypeError(
-            f"cannot wait for {thing!r}: expected a process, a future, an event, a lock, a semaphore, a descriptor, or an "
-            "object with fileno()"
-        ) from None
+    if not is_future(thing):
+        return False
+    if hasattr(thing, "successful"):
+        return not thing.successful()
+    return not thing.cancelled() and thing.exception() is not None
 
 
 async def wait_async(process: Process, timeout: float | None = None) -> int | None:

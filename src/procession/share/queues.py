@@ -9,8 +9,11 @@ from typing import Any
 
 from procession import _native
 from procession.errors import Closed
+from procession.process import callbacks
 from procession.process.family import family
+from procession.process.watch import Waitable
 from procession.share.ends import Reader, Writer, unguarded
+from procession.share.views import Joined, Space
 from procession.sync import tasks
 
 __all__ = ["Closed", "Empty", "Full", "JoinableQueue", "Queue", "SimpleQueue"]
@@ -38,7 +41,7 @@ class _Part:
         self._queue._give_up(self._part, wait)
 
 
-class _Messages(_native.Queue):
+class _Messages(Waitable, _native.Queue):
     """What all queues share. A handle, that pickles at any time; the copy stands for the same queue."""
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Any:
@@ -58,17 +61,22 @@ class _Messages(_native.Queue):
 
     # --- for procession.wait: a queue is done when there is something to get ---
 
-    def _watch(self, channel: int) -> int:
+    def _watch(self, channel: int) -> int | None:
         return self._await(_native.PART_WATCH, channel)
 
     def _is_ready(self, wait: int) -> bool:
+        if self._closed:
+            return True
         if self.empty() and not self._finished:
             _native.wait_again(wait)
             self._announce(_native.PART_WATCH)
         return not self.empty() or self._finished
 
-    def _unwatch(self, wait: int) -> None:
-        self._give_up(_native.PART_WATCH, wait)
+    def _unwatch(self, wait: int, reported: bool) -> None:
+        if self._closed:
+            _native.wait_abandon(wait)
+        else:
+            self._give_up(_native.PART_WATCH, wait)
 
     # --- ends, as the standard library's queues have them ---
 
@@ -173,8 +181,14 @@ class Queue(_Messages):
                 return
             yield message
 
+    @property
+    def space(self) -> Space:
+        """That there is room to put, as what can be waited for: for `procession.wait` and its kin."""
+        return Space(self)
+
     def close(self) -> None:
         """This process puts and gets nothing any more through this handle. Does not block; may be called again."""
+        callbacks.closing(self)
         self._close()
 
     def join_thread(self) -> None:
@@ -221,6 +235,11 @@ class JoinableQueue(Queue):
         """Wait until all tasks that were put are done; False when `timeout` seconds passed before."""
         return self._join(timeout)
 
+    @property
+    def joined(self) -> Joined:
+        """That all tasks are done, as what can be waited for: for `procession.wait` and its kin."""
+        return Joined(self)
+
     async def join_async(self, timeout: float | None = None) -> bool:
         """`join` for an event loop."""
         return await tasks.take(_Part(self, _native.PART_DONE), self._all_done, timeout)
@@ -243,6 +262,7 @@ class SimpleQueue(_Messages):
 
     def close(self) -> None:
         """This process uses this handle no more. May be called again."""
+        callbacks.closing(self)
         self._close()
 
     def _raise_closed(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from procession import _native
 from procession.core import loops
+from procession.process.watch import Waitable
 from procession.sync import tasks
 from procession.sync.handles import Handle, make
 
@@ -19,7 +20,7 @@ _PASSED, _BROKEN, _AGAIN = 1, -1, 2  # what native/py/meetings.c answers
 _LAST, _ACT = 1, 2
 
 
-class Barrier(Handle, _native.Barrier):
+class Barrier(Handle, Waitable, _native.Barrier):
     """A place where `parties` threads or processes meet, as `multiprocessing.Barrier`.
 
     A process is a party from the moment that it gets the handle, or waits. When a party dies, or ends with an error, the
@@ -72,6 +73,14 @@ class Barrier(Handle, _native.Barrier):
     def __repr__(self) -> str:
         state = "broken" if self.broken else f"waiters={self.n_waiting}/{self.parties}"
         return f"<{type(self).__module__}.{type(self).__qualname__} at {id(self):#x}: {state}>"
+
+    # --- for procession.wait: done when the present phase has ended, or it is broken; who waits so is no party ---
+
+    def _watch(self, channel: int) -> int | None:
+        return self._observe(channel)
+
+    def _is_ready(self, wait: int) -> bool:
+        return self._outcome(wait) != 0
 
     # --- in an event loop ---
 

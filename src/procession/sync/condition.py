@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 from procession import _native
 from procession.core import loops
+from procession.process.watch import Waitable
 from procession.sync import tasks
 from procession.sync.handles import Handle, make
 from procession.sync.locks import Lock, RLock
@@ -24,7 +25,7 @@ class _Unknown:
         raise NotImplementedError
 
 
-class Condition(Handle, _native.Condition):
+class Condition(Handle, Waitable, _native.Condition):
     """A condition variable for threads and processes, as `multiprocessing.Condition`.
 
     `lock` is a Lock or an RLock of ours; a new RLock if None. A waiter that dies is as if it had never waited: its
@@ -33,6 +34,7 @@ class Condition(Handle, _native.Condition):
     """
 
     __slots__ = ("_lock", "acquire", "release")
+    _takes_turns = True
     _sleeping_count = _woken_count = _wait_semaphore = _Unknown()
 
     _lock: Lock | RLock
@@ -96,6 +98,23 @@ class Condition(Handle, _native.Condition):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}({self._lock!r}, {len(self.waiters)})>"
+
+    # --- for procession.wait, and without the lock: done when it is notified, as one of those who wait ---
+
+    def _watch(self, channel: int) -> int | None:
+        return self._enter(channel)
+
+    def _is_ready(self, wait: int) -> bool:
+        return _native.wait_is_told(wait)
+
+    def _unwatch(self, wait: int, reported: bool) -> None:
+        if reported:
+            _native.wait_end(wait)
+        else:
+            _native.wait_abandon(wait)  # (what was notified goes to the next)
+
+    def _pass_on(self) -> None:
+        self._notify(1)
 
     # --- in an event loop ---
 

@@ -6,13 +6,14 @@ from typing import Any
 
 from procession import _native
 from procession.core import loops
+from procession.process.watch import Waitable
 from procession.sync import tasks
 from procession.sync.handles import Handle, make
 
 __all__ = ["Event"]
 
 
-class Event(Handle, _native.Event):
+class Event(Handle, Waitable, _native.Event):
     """A flag to wait for, for threads and processes, as `multiprocessing.Event`.
 
     `set` reaches all who wait, whoever of them has died, and the death of a process that sets it loses nobody's wake-up. It
@@ -44,7 +45,7 @@ class Event(Handle, _native.Event):
     def _is_ready(self, wait: int) -> bool:
         return _native.wait_is_told(wait) or self.is_set()
 
-    def _unwatch(self, wait: int) -> None:
+    def _unwatch(self, wait: int, reported: bool) -> None:
         _native.wait_end(wait)
 
     def __repr__(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 
 from procession import _native
 from procession.process.family import family
+from procession.process.watch import Waitable
 from procession.sync import people
 
 __all__ = ["Handle", "Watchable", "make"]
@@ -35,12 +36,13 @@ class Handle:
         return people.waiters_of(self)
 
 
-class Watchable(Handle):
+class Watchable(Handle, Waitable):
     """One that `procession.wait` can wait for among others: until it could be taken. A wait takes nothing."""
 
     __slots__ = ()
+    _takes_turns = True
 
-    def _watch(self, channel: int) -> int:
+    def _watch(self, channel: int) -> int | None:
         """A wait of ours, which rings `channel`."""
         return self._await(channel)  # type: ignore[attr-defined, no-any-return]
 
@@ -51,6 +53,6 @@ class Watchable(Handle):
             self._announce()  # type: ignore[attr-defined]
         return not self.locked()  # type: ignore[attr-defined]
 
-    def _unwatch(self, wait: int) -> None:
+    def _unwatch(self, wait: int, reported: bool) -> None:
         """The end of the wait: if it was woken, another is woken in its place."""
         self._give_up(wait)  # type: ignore[attr-defined]

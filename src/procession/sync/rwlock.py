@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from procession import _native
+from procession.process.watch import Waitable
 from procession.sync import people, shares
 from procession.sync.handles import Handle, make
 
@@ -26,6 +27,7 @@ class RWLock(Handle, _native.Shares):
     """
 
     __slots__ = ()
+    _wait_hint = ", but for its sides: reading() and writing()"
 
     def __new__(cls, *, ctx: Any = None) -> Any:
         return make(cls, _native.SHARES, _ALL, _ALL, _native.BOUNDED)
@@ -51,11 +53,11 @@ class RWLock(Handle, _native.Shares):
         self._give(_ALL, True)
 
     def reading(self) -> Side:
-        """To read in a ``with`` or ``async with`` block."""
+        """To read in a ``with`` or ``async with`` block, and to wait until one could among other things."""
         return Side(self, 1)
 
     def writing(self) -> Side:
-        """To write in a ``with`` or ``async with`` block."""
+        """To write in a ``with`` or ``async with`` block, and to wait until one could among other things."""
         return Side(self, _ALL)
 
     async def acquire_read_async(self, timeout: float | None = None) -> bool:
@@ -85,14 +87,25 @@ class RWLock(Handle, _native.Shares):
         return f"<{type(self).__name__}({state}, {len(self.waiters)} waiting)>"
 
 
-class Side:
-    """One way to hold a lock of readers and writers, for a block."""
+class Side(Waitable):
+    """One way to hold a lock of readers and writers, for a block; for `procession.wait`, done when it could be held so. Two
+    that stand for the same are equal."""
 
-    __slots__ = ("_lock", "_units")
+    __slots__ = ("__weakref__", "_lock", "_units")
+    _takes_turns = True
 
     def __init__(self, lock: RWLock, units: int) -> None:
         self._lock = lock
         self._units = units
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Side) and (self._lock, self._units) == (other._lock, other._units)
+
+    def __hash__(self) -> int:
+        return hash((self._lock, self._units))
+
+    def __repr__(self) -> str:
+        return f"<{'reading' if self._units == 1 else 'writing'} of {self._lock!r}>"
 
     def acquire(self, block: bool = True, timeout: float | None = None) -> bool:
         """As `RWLock.acquire_read` or `acquire_write`."""
@@ -102,6 +115,14 @@ class Side:
         """As `RWLock.release_read` or `release_write`."""
         (self._lock.release_read if self._units == 1 else self._lock.release_write)()
 
+    def locked(self) -> bool:
+        """Whether it could not be held so at this moment. Does not block."""
+        return self._lock.writer is not None or (self._units == _ALL and bool(self._lock.readers))
+
+    async def acquire_async(self, timeout: float | None = None) -> bool:
+        """`acquire` for an event loop. Cancelled, it has taken nothing."""
+        return await self._lock._take_async(self._units, timeout)
+
     def __enter__(self) -> bool:
         return self.acquire()
 
@@ -109,7 +130,15 @@ class Side:
         self.release()
 
     async def __aenter__(self) -> bool:
-        return await self._lock._take_async(self._units, None)
+        return await self.acquire_async()
 
     async def __aexit__(self, *error: object) -> None:
         self.release()
+
+    # --- for procession.wait ---
+
+    def _watch(self, channel: int) -> int | None:
+        return self._lock._observe(self._units, channel)
+
+    def _is_ready(self, wait: int) -> bool:
+        return _native.wait_is_told(wait)

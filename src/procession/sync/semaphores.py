@@ -66,22 +66,17 @@ class Semaphore(Watchable, _native.Semaphore):
         """Whether no permit is free. Does not block."""
         return self.get_value() == 0
 
-    def _watch(self, channel: int) -> int:
-        if not self._robust:
-            return self._await(channel)
-        wait = self._begin(1, channel)
-        return -1 if wait is None else wait  # -1: we have a permit
+    def _watch(self, channel: int) -> int | None:
+        return self._observe(1, channel) if self._robust else self._await(channel)
 
     def _is_ready(self, wait: int) -> bool:
-        if self._robust:
-            return wait < 0 or _native.wait_is_told(wait)
-        return super()._is_ready(wait)
+        return _native.wait_is_told(wait) if self._robust else super()._is_ready(wait)
 
-    def _unwatch(self, wait: int) -> None:
-        if not self._robust:
-            super()._unwatch(wait)
-        elif wait < 0 or self._end(wait):
-            self._give(1, True)  # it was only to know that it could be had
+    def _unwatch(self, wait: int, reported: bool) -> None:
+        if self._robust:
+            _native.wait_abandon(wait)  # (the permit that it was given goes to the next: it was only to know)
+        else:
+            super()._unwatch(wait, reported)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}(value={self.get_value()})>"

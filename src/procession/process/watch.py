@@ -1,0 +1,322 @@
+"""A watch: one descriptor for any mix of things that are waited for.
+
+What has a descriptor is in one epoll, and so is the bell (native/bell.h) of all that lies in the family's memory. Whatever
+happens makes the epoll readable; the cost of an event does not depend on how many things are watched. Nothing polls.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import weakref
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from procession import _native
+from procession.process.process import Process
+
+__all__ = ["Entry", "Waitable", "Watch", "is_future"]
+
+_ONE = (1).to_bytes(8, "little")
+_LONGEST = 1_000_000.0  # seconds that epoll can be asked to sleep
+
+
+class Waitable:
+    """What lies in the family's memory, and can be waited for among other things. Whoever derives from it has three methods:
+
+    ``_watch(channel)``
+        Begin a wait that rings `channel` of our doorbell; its number. None: there is no need, it is done.
+    ``_is_ready(wait)``
+        Whether it is done. If not, the wait goes on, and is told of the next change.
+    ``_unwatch(wait, reported)``
+        The end of that wait. What it was told, and nobody was `reported`, is passed on to another. Takes nothing.
+
+    ``_takes_turns``: a wake-up goes to one of those who wait, so who has got it must not keep it. ``_whole``: the object that,
+    once it is closed, ends this.
+    """
+
+    __slots__ = ()
+
+    _takes_turns = False
+
+    @property
+    def _whole(self) -> Any:
+        return self
+
+    def _watch(self, channel: int) -> int | None:
+        raise NotImplementedError
+
+    def _is_ready(self, wait: int) -> bool:
+        raise NotImplementedError
+
+    def _unwatch(self, wait: int, reported: bool) -> None:
+        _native.wait_abandon(wait)
+
+    def _pass_on(self) -> None:
+        """It was reported, and nobody came to know: what it was told is another's."""
+
+    def add_done_callback(self, function: Callable[[Any], object]) -> None:
+        """Call ``function(self)`` once, as soon as `procession.wait` would report this object; at once if it would now. Nothing
+        is taken by that.
+
+        It is called in a thread of procession's, one for all callbacks; what it raises is reported on stderr. The object is
+        kept until then; if it is closed before, the function is called then. In the child of a fork it is not called. Does
+        not block. Raises TypeError if `function` cannot be called, RuntimeError if no thread can be had.
+        """
+        from procession.process import callbacks
+
+        callbacks.add(self, function)
+
+
+def is_future(thing: Any) -> bool:
+    """Whether it is a future of `concurrent.futures`, or of a pool of ours, or has their protocol (`core/awaited.py`)."""
+    return hasattr(thing, "add_done_callback") and hasattr(thing, "_condition")
+
+
+class Entry:
+    """One thing in a watch, of any kind. `tag` is what it is reported as."""
+
+    __slots__ = ("__weakref__", "fd", "found", "tag", "thing", "wait", "watch")
+
+    def __init__(self, thing: Any, tag: Any) -> None:
+        self.thing = thing
+        self.tag = tag
+        self.fd = -1
+        self.wait: int | None = None
+        self.found = False  # it is among those to be looked at
+        self.watch: Any = None
+
+    # --- as a waiter of a future: told under the future's condition, in whatever thread ---
+
+    def add_result(self, future: Any) -> None:
+        watch = self.watch() if self.watch is not None else None
+        if watch is not None:
+            watch.find(self)
+
+    add_exception = add_cancelled = add_result
+
+
+class Watch:
+    """Things, each until it is done. For one thread, but for `find`.
+
+    A signal's handler may raise at any moment, in here as well. Then the waits end with the watch.
+    """
+
+    def __init__(self, things: Iterable[Any] = ()) -> None:
+        self._epoll = select.epoll()
+        self._bell: _native.Bell | None = None
+        self._entries: set[Entry] = set()
+        self._by_fd: dict[int, list[Entry]] = {}
+        self._by_wait: dict[int, Entry] = {}
+        self._found: deque[Entry] = deque()
+        self._pid = os.getpid()
+        self.is_over = False  # nobody looks at what is found
+        try:
+            for thing in things:
+                self.add(thing)
+        except BaseException:
+            self.close()
+            raise
+
+    def __len__(self) -> int:
+        """How many are not done, or not reported."""
+        return len(self._entries)
+
+    @property
+    def fd(self) -> int:
+        """A descriptor that is readable when something has happened."""
+        return self._epoll.fileno()
+
+    # --- what is watched ---
+
+    def add(self, thing: Any, tag: Any = None) -> Entry:
+        """Watch `thing`; it is reported as `tag` if that is not None. Raises ValueError for a process that was not started,
+        TypeError for what cannot be waited for."""
+        entry = Entry(thing, thing if tag is None else tag)
+        if isinstance(thing, Process):
+            self._add_fd(entry, thing.sentinel)
+        elif hasattr(thing, "_watch"):
+            self._add_wait(entry)
+        elif is_future(thing):
+            self._add_future(entry)
+        else:
+            self._add_fd(entry, _fd_of(thing))
+            if getattr(thing, "_incoming", None) is not None:
+                self._note(entry)  # (a message that was begun: the rest comes by another descriptor)
+        self._entries.add(entry)
+        return entry
+
+    def add_told(self, thing: Any) -> Entry:
+        """One of which another says that it is done, by `find`."""
+        self._channel()
+        entry = Entry(thing, thing)
+        self._entries.add(entry)
+        return entry
+
+    def _add_fd(self, entry: Entry, fd: int) -> None:
+        entry.fd = fd
+        known = self._by_fd.setdefault(fd, [])
+        known.append(entry)
+        if len(known) > 1:
+            return
+        try:
+            self._epoll.register(fd, select.EPOLLIN)
+        except PermissionError:  # a regular file: it can always be read
+            self._note(entry)
+        except BaseException:
+            del self._by_fd[fd]
+            raise
+
+    def _add_wait(self, entry: Entry) -> None:
+        entry.wait = wait = entry.thing._watch(self._channel().number)
+        if wait is not None:
+            self._by_wait[wait] = entry
+        if wait is None or entry.thing._is_ready(wait):
+            self._note(entry)
+
+    def _add_future(self, entry: Entry) -> None:
+        self._channel()
+        entry.watch = weakref.ref(self)  # (if we are interrupted, nobody takes us out there)
+        with entry.thing._condition:
+            if entry.thing.done():
+                self._note(entry)
+            else:
+                entry.thing._waiters.append(entry)
+
+    def _channel(self) -> _native.Bell:
+        if self._bell is None:
+            self._bell = _native.Bell()
+            self._epoll.register(self._bell.fd, select.EPOLLIN)
+        return self._bell
+
+    def remove(self, entry: Entry, reported: bool = False) -> None:
+        """Watch it no more. May be called again."""
+        if entry not in self._entries:
+            return
+        self._entries.discard(entry)
+        if entry.fd >= 0:
+            self._remove_fd(entry)
+        elif entry.wait is not None:
+            wait, entry.wait = entry.wait, None
+            self._by_wait.pop(wait, None)
+            entry.thing._unwatch(wait, reported)
+        elif entry.watch is not None:
+            with entry.thing._condition:
+                if entry in entry.thing._waiters:
+                    entry.thing._waiters.remove(entry)
+
+    def _remove_fd(self, entry: Entry) -> None:
+        known = self._by_fd.get(entry.fd, [])
+        if entry in known:
+            known.remove(entry)
+        if not known and self._by_fd.pop(entry.fd, None) is not None:
+            try:
+                self._epoll.unregister(entry.fd)
+            except OSError:
+                pass  # (a regular file, or closed)
+
+    # --- what has happened ---
+
+    def find(self, entry: Entry) -> None:
+        """`entry` is done. In any thread."""
+        self._note(entry)
+        self.ring()
+
+    def ring(self) -> None:
+        """Make the descriptor readable. In any thread."""
+        bell = self._bell
+        if bell is not None and bell.fd >= 0:
+            os.write(bell.fd, _ONE)
+
+    def _note(self, entry: Entry) -> None:
+        if not entry.found:
+            entry.found = True
+            self._found.append(entry)
+
+    def sleep(self, timeout: float | None) -> list[tuple[int, int]]:
+        """Wait until something has happened, `timeout` seconds at most (None: for ever); what, for `look`. Ctrl-C interrupts
+        it. May end too early, with nothing. Changes nothing here."""
+        if self._found:
+            timeout = 0
+        return self._epoll.poll(None if timeout is None else min(max(timeout, 0), _LONGEST))
+
+    def look(self, events: list[tuple[int, int]]) -> None:
+        """Find those that it was about."""
+        for fd, _ in events:
+            for entry in self._by_fd.get(fd, ()):
+                self._note(entry)
+        bell = self._bell
+        if bell is None:
+            return
+        if any(fd == bell.fd for fd, _ in events):
+            os.read(bell.fd, 8)
+        for wait in _native.waits_told(bell.number):  # (what has happened by now is seen, though the bell be slower)
+            if wait in self._by_wait:
+                self._note(self._by_wait[wait])
+            else:
+                _native.wait_abandon(wait)  # (an `add` was interrupted)
+
+    def done(self) -> Iterator[Any]:
+        """What stands for those that were found and are done, each once; no longer watched."""
+        return (entry.tag for entry in self.done_entries())
+
+    def done_entries(self) -> Iterator[Entry]:
+        """The entries of the same."""
+        while self._found:
+            entry = self._found.popleft()
+            entry.found = False
+            if entry not in self._entries or not self._is_done(entry):
+                continue
+            self.remove(entry, reported=True)
+            yield entry
+
+    def _is_done(self, entry: Entry) -> bool:
+        if entry.wait is not None:
+            return bool(entry.thing._is_ready(entry.wait))
+        if isinstance(entry.thing, Process):
+            popen = entry.thing._popen
+            if popen is not None:
+                popen.wait()  # it has ended; the reaper may be about to note how
+        return True
+
+    def is_inherited(self) -> bool:
+        """Whether we are a forked child, and it is the parent's."""
+        return self._pid != os.getpid()
+
+    def close(self) -> None:
+        """The end of all waits in it; wake-ups that were not reported are others'. May be called again."""
+        if self.is_inherited():
+            return
+        while self._entries:
+            self.remove(next(iter(self._entries)))
+        if self._bell is not None:
+            self._bell.close()
+        self._epoll.close()
+
+    def abandon(self) -> None:
+        """The same, when the garbage collector comes: it may come while this very thread has locks, so none is waited for."""
+        if self.is_inherited():
+            return
+        for entry in self._entries:
+            if entry.watch is not None and entry.thing._condition.acquire(False):
+                if entry in entry.thing._waiters:
+                    entry.thing._waiters.remove(entry)
+                entry.thing._condition.release()
+        self._entries.clear()
+        if self._bell is not None:
+            self._bell.close()  # (with all waits of it)
+        self._epoll.close()
+
+
+def _fd_of(thing: Any) -> int:
+    if isinstance(thing, int) and not isinstance(thing, bool):
+        return thing
+    fileno = getattr(thing, "fileno", None)
+    if fileno is not None:
+        return int(fileno())
+    hint = getattr(thing, "_wait_hint", "")
+    raise TypeError(
+        f"cannot wait for {thing!r}{hint}: expected a process, a future or result of a pool, an event, a lock, a semaphore, a "
+        "condition, a barrier, a queue, a connection, a descriptor, or an object with fileno()"
+    )
