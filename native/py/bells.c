@@ -2,8 +2,10 @@
  * any two calls, so what has begun waits cannot promise to end them; the death of this object does. */
 #include "native.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <structmember.h>
+#include <unistd.h>
 
 #include "../bell.h"
 #include "../recover.h"
@@ -46,6 +48,15 @@ static PyObject *close_(PyObject *self, PyObject *unused) {
     Py_RETURN_NONE;
 }
 
+/* (With the GIL, so that nobody closes it, and opens something else by its number, in between.) */
+static PyObject *ring(PyObject *self, PyObject *unused) {
+    BellObject *bell = (BellObject *)self;
+    uint64_t one = 1;
+    (void)unused;
+    if (bell->fd >= 0 && bell->forks == bell_forks() && write(bell->fd, &one, sizeof one) < 0) errno = 0; /* full: it is readable */
+    Py_RETURN_NONE;
+}
+
 static PyObject *get_number(PyObject *self, void *unused) {
     (void)unused;
     return PyLong_FromUnsignedLong(((BellObject *)self)->number);
@@ -57,6 +68,7 @@ static PyObject *get_fd(PyObject *self, void *unused) {
 }
 
 static PyMethodDef methods[] = {
+    {"ring", ring, METH_NOARGS, "Make its descriptor readable, unless it is closed. In any thread."},
     {"close", close_, METH_NOARGS, "Close the channel; waits that ring it are ended, and what they were told goes to others."},
     {0},
 };

@@ -52,11 +52,13 @@ if TYPE_CHECKING:
         TaskTimeout,
         TimeoutError,
         UnpicklableError,
+        WaitTimeout,
         WorkerDied,
     )
     from procession.pool.executor import ProcessPoolExecutor
     from procession.pool.reusable import get_reusable_executor
     from procession.pool.worker import current_worker
+    from procession.process.completion import as_completed, wait_async
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
@@ -89,12 +91,12 @@ __all__ = [
     "DoneAndNotDone", "Event", "FamilyError", "InitializerFailed", "InternalError", "JoinableQueue", "Lock", "Manager",
     "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessPoolExecutor", "ProcessStateError",
     "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict", "SharedList",
-    "SimpleQueue", "StartError", "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError", "Times", "UnpicklableError",
-    "Value", "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling", "connection", "cpu_count",
-    "current_process", "current_worker", "freeze_support", "get_all_start_methods", "get_context", "get_logger",
-    "get_reusable_executor", "get_start_method", "global_queue", "log_to_stderr", "managers", "memory_use", "parent_process",
-    "pool", "queues", "reducer", "set_executable", "set_forkserver_preload", "set_start_method", "shared_memory",
-    "sharedctypes", "wait",
+    "SimpleQueue", "StartError", "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError", "Times",
+    "UnpicklableError", "Value", "WaitTimeout", "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling",
+    "as_completed", "connection", "cpu_count", "current_process", "current_worker", "freeze_support",
+    "get_all_start_methods", "get_context", "get_logger", "get_reusable_executor", "get_start_method", "global_queue",
+    "log_to_stderr", "managers", "memory_use", "parent_process", "pool", "queues", "reducer", "set_executable",
+    "set_forkserver_preload", "set_start_method", "shared_memory", "sharedctypes", "wait", "wait_async",
 ]  # fmt: skip
 #: They need numpy, so that `from procession import *` does without them.
 _ARRAYS = ("asarray", "empty", "full", "zeros")
@@ -106,7 +108,7 @@ _HOMES = {
     "procession.core.cpus": ("cpu_count",),
     "procession.errors": (
         "BufferTooShort", "Closed", "DispatchDeadlock", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "TaskStopped",
-        "TaskTimeout", "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
+        "TaskTimeout", "WaitTimeout", "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.dispatch.group": ("DispatchGroup",),
     "procession.dispatch.home": ("global_queue",),
@@ -121,6 +123,7 @@ _HOMES = {
     "procession.share.mapping": ("SharedDict",),
     "procession.share.sequence": ("SharedList",),
     "procession.sync.several": ("acquire_all",),
+    "procession.process.completion": ("as_completed", "wait_async"),
     "procession.process.waiting": ("ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "wait"),
 }
 #: Those that are modules.

@@ -13,13 +13,15 @@
     ├── InitializerFailed  (BrokenProcessPool)  a pool's initializer raised in a worker
     ├── DispatchDeadlock   (RuntimeError)     a block would wait for itself, by way of others
     ├── TaskTimeout        (TimeoutError)     a task was not done within its time limit, and was stopped
+    ├── WaitTimeout        (TimeoutError)     not all that was waited for came in time
     └── InternalError      (AssertionError)   a bug of ours: please report it
 
     OwnerDiedWarning       (RuntimeWarning)   a lock's holder died; you have the lock now
     TaskStopped            (BaseException)    raised inside a task that is to end
 
 Each has the base class that `multiprocessing` raises in the same place, so existing handlers catch it; each pickles,
-and carries its facts as attributes. (`TaskTimeout` is both TimeoutErrors, the builtin one and `multiprocessing`'s.)
+and carries its facts as attributes. (`TaskTimeout` and `WaitTimeout` are both TimeoutErrors, the builtin
+one and `multiprocessing`'s.)
 """
 
 from __future__ import annotations
@@ -54,6 +56,7 @@ __all__ = [
     "TaskTimeout",
     "TimeoutError",
     "UnpicklableError",
+    "WaitTimeout",
 ]
 
 
@@ -149,6 +152,15 @@ class TaskTimeout(ProcessionError, TimeoutError, builtins.TimeoutError):
         self.timeout = timeout
         self.task = task
         self.stopped_by = stopped_by
+
+
+class WaitTimeout(ProcessionError, TimeoutError, builtins.TimeoutError):
+    """Of `total` things that were waited for, `not_done` were not done in time."""
+
+    def __init__(self, not_done: int, total: int) -> None:
+        super().__init__(f"{not_done} of {total} were not done in time")
+        self.not_done = not_done
+        self.total = total
 
 
 class TaskStopped(BaseException):

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
 from procession.core import loops
+from procession.errors import WaitTimeout
 from procession.process import callbacks
 from procession.process.process import Process
 from procession.process.waiting import ALL_COMPLETED, DoneAndNotDone, Goal, deadline_of, seconds_to
@@ -55,6 +56,8 @@ class _Relay:
             thing._pass_on()
         else:
             watch.find(self._entry)
+            if watch.is_over:  # (since just now)
+                thing._pass_on()
 
 
 class Completions(Generic[_T]):
@@ -125,8 +128,8 @@ class Completions(Generic[_T]):
             return (entry.thing,)
         return None
 
-    def _too_late(self) -> TimeoutError:
-        return TimeoutError(f"{len(self._watch)} of {self._all} were not done in time")
+    def _too_late(self) -> WaitTimeout:
+        return WaitTimeout(len(self._watch), self._all)
 
     def close(self) -> None:
         """Wait for no more of them. Does not block; may be called again."""
@@ -156,9 +159,9 @@ def as_completed(things: Iterable[_T], timeout: float | None = None) -> Completi
     """The `things`, each as soon as `wait` would report it, in the order in which they are done; with ``for``, or in an event
     loop with ``async for``, which blocks nobody else. What is there twice comes once.
 
-    All are watched at once, from this call on. Raises ValueError and TypeError as `wait` does, at the call; the iteration
-    raises TimeoutError, with how many of how many were not done, when `timeout` seconds have passed since the call (None: it
-    waits for ever), and may go on after that. An iteration that is not continued leaves nothing behind. Ctrl-C interrupts it,
-    and it may go on. In a forked child it raises RuntimeError.
+    All are watched at once, from this call on. Raises ValueError and TypeError as `wait` does, at the call. The iteration
+    raises WaitTimeout, a TimeoutError, with how many of how many were not done, when `timeout` seconds have passed since the
+    call (None: it waits for ever), and may go on after that. One that is not continued leaves nothing behind. Ctrl-C
+    interrupts it, and it may go on. In a forked child it raises RuntimeError.
     """
     return Completions(things, timeout)

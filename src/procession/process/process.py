@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
@@ -163,6 +164,8 @@ class Process(BaseProcess):
                 raise ValueError(
                     "Cannot close a process while it is still running. You should first call join() or terminate()."
                 )
+            if "procession.process.callbacks" in sys.modules:
+                sys.modules["procession.process.callbacks"].closing(self)
             self._popen.close()
             self._popen = None
             mp_process._children.discard(self)

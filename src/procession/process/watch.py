@@ -10,63 +10,15 @@ import os
 import select
 import weakref
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from procession import _native
 from procession.process.process import Process
 
-__all__ = ["Entry", "Waitable", "Watch", "is_future"]
+__all__ = ["Entry", "Watch", "is_future"]
 
-_ONE = (1).to_bytes(8, "little")
 _LONGEST = 1_000_000.0  # seconds that epoll can be asked to sleep
-
-
-class Waitable:
-    """What lies in the family's memory, and can be waited for among other things. Whoever derives from it has three methods:
-
-    ``_watch(channel)``
-        Begin a wait that rings `channel` of our doorbell; its number. None: there is no need, it is done.
-    ``_is_ready(wait)``
-        Whether it is done. If not, the wait goes on, and is told of the next change.
-    ``_unwatch(wait, reported)``
-        The end of that wait. What it was told, and nobody was `reported`, is passed on to another. Takes nothing.
-
-    ``_takes_turns``: a wake-up goes to one of those who wait, so who has got it must not keep it. ``_whole``: the object that,
-    once it is closed, ends this.
-    """
-
-    __slots__ = ()
-
-    _takes_turns = False
-
-    @property
-    def _whole(self) -> Any:
-        return self
-
-    def _watch(self, channel: int) -> int | None:
-        raise NotImplementedError
-
-    def _is_ready(self, wait: int) -> bool:
-        raise NotImplementedError
-
-    def _unwatch(self, wait: int, reported: bool) -> None:
-        _native.wait_abandon(wait)
-
-    def _pass_on(self) -> None:
-        """It was reported, and nobody came to know: what it was told is another's."""
-
-    def add_done_callback(self, function: Callable[[Any], object]) -> None:
-        """Call ``function(self)`` once, as soon as `procession.wait` would report this object; at once if it would now. Nothing
-        is taken by that.
-
-        It is called in a thread of procession's, one for all callbacks; what it raises is reported on stderr. The object is
-        kept until then; if it is closed before, the function is called then. In the child of a fork it is not called. Does
-        not block. Raises TypeError if `function` cannot be called, RuntimeError if no thread can be had.
-        """
-        from procession.process import callbacks
-
-        callbacks.add(self, function)
 
 
 def is_future(thing: Any) -> bool:
@@ -225,9 +177,8 @@ class Watch:
 
     def ring(self) -> None:
         """Make the descriptor readable. In any thread."""
-        bell = self._bell
-        if bell is not None and bell.fd >= 0:
-            os.write(bell.fd, _ONE)
+        if self._bell is not None:
+            self._bell.ring()
 
     def _note(self, entry: Entry) -> None:
         if not entry.found:

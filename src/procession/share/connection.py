@@ -11,12 +11,14 @@ import io
 import os
 import pickle
 import struct
+from collections.abc import Callable
 from multiprocessing import connection as mp_connection
 from typing import Any
 
 from procession import _native
 from procession.core import loops
 from procession.core.stdlib import mp_reduction
+from procession.process import callbacks
 from procession.share.pieces import pickled
 
 __all__ = ["Connection", "Pipe", "wait"]
@@ -81,6 +83,7 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     _packets = False
     _incoming: _native.Incoming | None = None  # begun, and interrupted by a signal or a cancellation
     _frame: _Frame | None = None  # the same, in the other format
+    _watched = False  # it has, or had, a callback
     _unsent: Any = None  # in that one, too: what a task has half sent (`awaiting.Unsent`)
 
     def __init__(self, handle: int, readable: bool = True, writable: bool = True) -> None:
@@ -88,6 +91,8 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
         self._packets = _native.packets_speak(self._handle)
 
     def _close(self) -> None:
+        if callbacks is not None and self._watched:
+            callbacks.closing(self)
         if loops is not None:  # (it is when the interpreter is ending)
             loops.closing(self._handle)
             if self._incoming is not None:
@@ -204,6 +209,18 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
 
     def _poll(self, timeout: float | None) -> bool:
         return self._incoming is not None or _native.packet_poll(self._handle, timeout)
+
+    def add_done_callback(self, function: Callable[[Connection], object]) -> None:
+        """Call ``function(self)`` once, as soon as `procession.wait` would report it: when there is something to receive, or it
+        is at its end; nothing is received by that.
+
+        In a thread of procession's, one for all callbacks; what it raises is reported on stderr. The connection is kept until
+        then; if it is closed before, the function is called then. Does not block. Raises OSError after `close`, TypeError if
+        `function` cannot be called, RuntimeError if no thread can be had.
+        """
+        self._check_closed()
+        callbacks.add(self, function)
+        self._watched = True
 
     # --- in an event loop ---
 

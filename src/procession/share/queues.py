@@ -11,7 +11,7 @@ from procession import _native
 from procession.errors import Closed
 from procession.process import callbacks
 from procession.process.family import family
-from procession.process.watch import Waitable
+from procession.process.waitable import Waitable
 from procession.share.ends import Reader, Writer, unguarded
 from procession.share.views import Joined, Space
 from procession.sync import tasks

@@ -9,7 +9,7 @@ from typing import Any
 
 from procession import _native
 from procession.core import loops
-from procession.process.watch import Waitable
+from procession.process.waitable import Waitable
 from procession.sync import tasks
 from procession.sync.handles import Handle, make
 

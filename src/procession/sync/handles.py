@@ -6,7 +6,7 @@ from typing import Any
 
 from procession import _native
 from procession.process.family import family
-from procession.process.watch import Waitable
+from procession.process.waitable import Waitable
 from procession.sync import people
 
 __all__ = ["Handle", "Watchable", "make"]

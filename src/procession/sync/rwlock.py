@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from procession import _native
-from procession.process.watch import Waitable
+from procession.process.waitable import Waitable
 from procession.sync import people, shares
 from procession.sync.handles import Handle, make
 
