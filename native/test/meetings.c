@@ -295,6 +295,38 @@ static void nobody_recovers(void) {
     no_wait_is_left();
 }
 
+static void watch_and_stay(int number) {
+    (void)number;
+    struct wait *wait;
+    CHECK(barrier_watch(object(), NO_CHANNEL, &wait) == 0);
+    word_publish(&seen->told, 1);
+    pause();
+}
+
+/* Who only watches does not count, and breaks nothing when it dies; it is told of the end of a phase, and of a break. */
+static void who_watches_is_no_party(void) {
+    struct wait *watch, *wait;
+    uint32_t index;
+    prepare(CELL_BARRIER, 2);
+    pid_t pid = process(watch_and_stay, 0, NULL);
+    EVENTUALLY(word_read(&seen->told));
+    CHECK(barrier_watch(object(), NO_CHANNEL, &watch) == 0 && barrier_waiting(object()) == 0);
+    kill(pid, SIGKILL);
+    end_of(pid, SIGKILL);
+    CHECK(recover_look(cell)); /* as who waits would */
+    CHECK(barrier_outcome(object(), watch) == 0 && !(object()->word & BARRIER_BROKEN));
+    CHECK(barrier_arrive(object(), false, NO_CHANNEL, &wait, &index) == BARRIER_WAITS && barrier_outcome(object(), watch) == 0);
+    CHECK(meet(false, SOON) == 1 && barrier_outcome(object(), watch) != 0 && wait_end(watch) == WAIT_WOKEN);
+    wait_end(wait);
+    CHECK(barrier_watch(object(), NO_CHANNEL, &watch) == 0);
+    barrier_break(object());
+    CHECK(barrier_outcome(object(), watch) != 0);
+    wait_end(watch);
+    CHECK(barrier_watch(object(), NO_CHANNEL, &watch) == 0 && barrier_outcome(object(), watch) != 0); /* it is broken */
+    wait_end(watch);
+    no_wait_is_left();
+}
+
 int main(void) {
     int failed = 0;
     CASE(an_event_is_set_and_cleared);
@@ -308,5 +340,6 @@ int main(void) {
     CASE(broken_and_reset);
     CASE(reset_at_any_moment);
     CASE(nobody_recovers);
+    CASE(who_watches_is_no_party);
     return failed;
 }

@@ -228,6 +228,22 @@ static void killed_at_any_moment(void) {
     CHECK(word_read(&commons->cells_used) <= 8); /* stakes are used again */
 }
 
+/* Who only wants to know takes nothing; what it is handed goes on to the next. */
+static void who_watches_takes_nothing(void) {
+    struct wait *watch, *behind;
+    prepare(CELL_SHARES, 3, CELL_BOUNDED);
+    uint32_t stake = stake_of(object());
+    CHECK(shares_watch(object(), stake, 2, NO_CHANNEL, &watch) == 1 && shares_free(object()) == 3);
+    CHECK(shares_take(object(), stake, 3, SOON) == 0);
+    CHECK(shares_watch(object(), stake, 2, NO_CHANNEL, &watch) == 0);
+    CHECK(shares_begin(object(), stake, 3, NO_CHANNEL, &behind) == 0);
+    CHECK(shares_give(object(), stake, 3, true) == 0);
+    CHECK(wait_state(watch) == WAIT_PASSED && wait_pending(word_read(&behind->state)));
+    recover_abandon(watch);
+    CHECK(shares_end(object(), behind) && shares_give(object(), stake, 3, true) == 0 && shares_free(object()) == 3);
+    no_wait_is_left();
+}
+
 int main(void) {
     int failed = 0;
     CASE(limits_of_a_semaphore);
@@ -240,5 +256,6 @@ int main(void) {
     CASE(writers_are_alone);
     CASE(nobody_recovers);
     CASE(killed_at_any_moment);
+    CASE(who_watches_takes_nothing);
     return failed;
 }

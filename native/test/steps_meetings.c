@@ -147,6 +147,12 @@ static void run_leave(void) {
     barrier_leave(object(), wait);
 }
 
+static void run_watch(void) {
+    struct wait *wait;
+    CHECK(barrier_watch(object(), NO_CHANNEL, &wait) == 0 && barrier_outcome(object(), wait) == 0);
+    wait_end(wait);
+}
+
 static void attend_barrier(void) {
     if (is_asleep(plan->victim)) word_publish(&plan->go, 1);
 }
@@ -164,6 +170,9 @@ static void verify_barrier(void) {
     word_poke(&object()->count, 1);
     expect(meet(false, SOON) == BARRIER_GO && meet(true, SOON) == 1, "no meeting after a reset");
 }
+
+/* Whoever only watched breaks nothing. */
+static void verify_watched(void) { expect(object()->word == 0, "the death of one that watched changed the barrier"); }
 
 /* --- recovery: the victim is who recovers after another ------------------------------------------------------------------ */
 
@@ -327,6 +336,7 @@ static int who_was_overlooked_is_told(void) {
 
 static const struct operation operations[] = {
     {"event set", prepare_event, survive_event, survivor_first, run_set, NULL, verify_event},
+    {"barrier watched", prepare_two, NULL, NULL, run_watch, NULL, verify_watched},
     {"event clear", prepare_event, NULL, before_clear, run_clear, NULL, verify_event},
     {"event wait", prepare_event, NULL, NULL, run_wait, attend_event, verify_event},
     {"condition wait", prepare_condition, survive_condition, NULL, run_condition_wait, attend_condition, verify_condition},
