@@ -6,20 +6,25 @@ The server never outlives the process that started it. When it is killed, whoeve
 
 from __future__ import annotations
 
+import queue
+import threading
 from multiprocessing import managers as mp_managers
 from multiprocessing.managers import BaseProxy, Token
 from typing import Any
 
 from procession.process.context import default_context
 from procession.share import shared_memory
+from procession.share.proxies import EventProxy, LockProxy, OfferingServer, QueueProxy, call_async
 
-__all__ = ["BaseManager", "BaseProxy", "SharedMemoryManager", "SyncManager", "Token"]
+__all__ = ["BaseManager", "BaseProxy", "SharedMemoryManager", "SyncManager", "Token", "call_async"]
 
 _theirs: Any = mp_managers
 
 
 class BaseManager(_theirs.BaseManager):  # type: ignore[misc]
     """`multiprocessing.managers.BaseManager`, whose server is a process of ours."""
+
+    _Server = OfferingServer
 
     def __init__(
         self, address: Any = None, authkey: bytes | None = None, serializer: str = "pickle", ctx: Any = None, **more: Any
@@ -28,9 +33,19 @@ class BaseManager(_theirs.BaseManager):  # type: ignore[misc]
 
 
 class SyncManager(BaseManager, _theirs.SyncManager):  # type: ignore[misc]
-    """What `Manager()` makes: dict, list, Namespace, Lock, Queue, Pool and the rest for others to use."""
+    """What `Manager()` makes: dict, list, Namespace, Lock, Queue, Pool and the rest for others to use.
+
+    Those of them whose methods wait can be awaited, by the names that our own classes have (`proxies`); but for RLock and
+    Condition, which belong to a thread, and Barrier, where an arrival cannot be taken back.
+    """
 
 
+for _name, _callable in (("Lock", threading.Lock), ("Semaphore", threading.Semaphore),
+                         ("BoundedSemaphore", threading.BoundedSemaphore)):
+    SyncManager.register(_name, _callable, LockProxy)
+SyncManager.register("Event", threading.Event, EventProxy)
+SyncManager.register("Queue", queue.Queue, QueueProxy)
+SyncManager.register("JoinableQueue", queue.Queue, QueueProxy)
 SyncManager.register("Pool", default_context.Pool, _theirs.PoolProxy)
 
 
@@ -47,7 +62,7 @@ class _SharedMemoryTracker(_theirs._SharedMemoryTracker):  # type: ignore[misc]
         segment.unlink()
 
 
-class SharedMemoryServer(_theirs.SharedMemoryServer):  # type: ignore[misc]
+class SharedMemoryServer(OfferingServer, _theirs.SharedMemoryServer):  # type: ignore[misc]
     """The server of a `SharedMemoryManager`."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
