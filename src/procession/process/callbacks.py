@@ -23,6 +23,9 @@ __all__ = ["Pending", "add", "closing", "drop"]
 
 Callback = Callable[[Any], object]
 
+#: Seconds that the lock is waited for by who may have it.
+PATIENCE = 0.05
+
 
 class Pending:
     """One callback that was not called yet."""
@@ -48,7 +51,7 @@ class _Caller:
         self._watch: Watch | None = None
         self._pending: dict[int, list[Pending]] = {}  # by the id of what it is about, or that belongs to
         self._count = 0
-        self._dropped: deque[Pending] = deque()  # the thread forgets them: who drops one may be the garbage collector
+        self._dropped: deque[Pending] = deque()  # to be forgotten
         self._thread: threading.Thread | None = None
         self._bell = -1  # an eventfd that wakes the thread, to end it
         self._stop = False
@@ -86,6 +89,7 @@ class _Caller:
             self._thread = thread
 
     def _ring(self) -> None:
+        """(The lock is held: else it might be closed, and its number another's.)"""
         if self._bell >= 0:
             os.eventfd_write(self._bell, 1)
 
@@ -105,8 +109,18 @@ class _Caller:
         return True
 
     def drop(self, pending: Pending) -> None:
+        """(It may be that this very thread has the lock, and the garbage collector has come. Then it rings later on.)"""
         self._dropped.append(pending)
-        self._ring()
+        if self._lock.acquire(timeout=PATIENCE):
+            try:
+                self._drop_all()
+                self._ring()
+            finally:
+                self._lock.release()
+
+    def _drop_all(self) -> None:
+        while self._dropped:
+            self._drop(self._dropped.popleft())
 
     def closing(self, thing: Any) -> None:
         """`thing` is about to be closed: what waits for it is called now."""
@@ -116,8 +130,7 @@ class _Caller:
             found = self._pending.get(id(thing), [])[:]
             for pending in found:
                 self._drop(pending)
-            if not self._count:
-                self._ring()
+            self._ring()
         for pending in found:
             pending.call()
 
@@ -139,8 +152,7 @@ class _Caller:
 
     def _look(self, watch: Watch, events: list[tuple[int, int]]) -> list[Pending]:
         """Those that are done. (The lock is held.)"""
-        while self._dropped:
-            self._drop(self._dropped.popleft())
+        self._drop_all()
         watch.look(events)
         found = []
         for tag in watch.done():
@@ -225,7 +237,7 @@ def add(thing: Any, function: Callback, *, quick: bool = False) -> Pending:
 
 
 def drop(pending: Pending) -> None:
-    """Do not call it, unless it was called already. Takes no lock."""
+    """Do not call it, unless it was called already. May be called by the garbage collector."""
     _caller.drop(pending)
 
 

@@ -151,8 +151,10 @@ class Completions(Generic[_T]):
     def __del__(self) -> None:
         watch = getattr(self, "_watch", None)
         if watch is not None:
-            self._drop()
-            watch.abandon()
+            try:
+                self._drop()
+            finally:
+                watch.abandon()
 
 
 def as_completed(things: Iterable[_T], timeout: float | None = None) -> Completions[_T]:
