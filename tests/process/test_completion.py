@@ -368,7 +368,7 @@ def test_idle_callbacks_cost_nothing() -> None:
     for thing in (process, *events):
         thing.add_done_callback(lambda thing: None)
     [thread] = [thread for thread in threading.enumerate() if thread.name == "procession-callbacks"]
-    eventually(lambda: callbacks._caller._count == 101)
+    eventually(lambda: len(callbacks._caller._pending) == 101)
     time.sleep(0.05)
     before = switches(str(thread.native_id))
     time.sleep(0.3)
@@ -376,4 +376,4 @@ def test_idle_callbacks_cost_nothing() -> None:
     for event in events:
         event.set()
     process.kill()
-    eventually(lambda: not callbacks._caller._count)
+    eventually(lambda: not callbacks._caller._pending)

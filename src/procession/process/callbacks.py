@@ -50,7 +50,6 @@ class _Caller:
         self._lock = threading.Lock()  # for all below; never held while a callback runs, or while the thread sleeps
         self._watch: Watch | None = None
         self._pending: dict[int, list[Pending]] = {}  # by the id of what it is about, or that belongs to
-        self._count = 0
         self._dropped: deque[Pending] = deque()  # to be forgotten
         self._thread: threading.Thread | None = None
         self._bell = -1  # an eventfd that wakes the thread, to end it
@@ -66,7 +65,6 @@ class _Caller:
             try:
                 pending.entry = self._watch.add(pending.thing, pending)
                 self._pending.setdefault(_key(pending.thing), []).append(pending)
-                self._count += 1
                 self._ensure_thread()
                 self._ring()  # (it may be done already, which makes no descriptor readable)
             except BaseException:
@@ -97,12 +95,13 @@ class _Caller:
         """Forget it, if it is pending. (The lock is held.)"""
         key = _key(pending.thing)
         known = self._pending.get(key, [])
-        if pending not in known:
-            return False
-        known.remove(pending)
+        found = pending in known
+        if found:
+            known.remove(pending)
         if not known:
-            del self._pending[key]
-        self._count -= 1
+            self._pending.pop(key, None)
+        if not found:
+            return False
         entry, pending.entry = pending.entry, None  # (they know each other: no circle is left)
         if self._watch is not None and entry is not None:
             self._watch.remove(entry)
@@ -140,7 +139,7 @@ class _Caller:
         while True:
             with self._lock:
                 watch = self._watch
-                if self._stop or not self._count or watch is None:
+                if self._stop or not self._pending or watch is None:
                     self._thread = None
                     self._close_if_idle()
                     return
@@ -165,7 +164,7 @@ class _Caller:
 
     def _close_if_idle(self) -> None:
         """(The lock is held.)"""
-        if self._count or self._thread is not None:
+        if self._pending or self._thread is not None:
             return
         watch, self._watch = self._watch, None
         if watch is not None:
@@ -197,7 +196,7 @@ class _Caller:
 
     def restart(self) -> None:
         with self._lock:
-            if self._count:
+            if self._pending:
                 self._ensure_thread()
 
     def forget(self) -> None:

@@ -163,10 +163,13 @@ class Watch:
         if entry in known:
             known.remove(entry)
         if not known and self._by_fd.pop(entry.fd, None) is not None:
-            try:
-                self._epoll.unregister(entry.fd)
-            except OSError:
-                pass  # (a regular file, or closed)
+            self._unregister(entry.fd)
+
+    def _unregister(self, fd: int) -> None:
+        try:
+            self._epoll.unregister(fd)
+        except OSError:
+            pass  # (a regular file, or closed)
 
     # --- what has happened ---
 
@@ -194,14 +197,17 @@ class Watch:
 
     def look(self, events: list[tuple[int, int]]) -> None:
         """Find those that it was about."""
-        for fd, _ in events:
-            for entry in self._by_fd.get(fd, ()):
-                self._note(entry)
         bell = self._bell
+        for fd, _ in events:
+            if bell is not None and fd == bell.fd:
+                os.read(fd, 8)
+            elif fd in self._by_fd:
+                for entry in self._by_fd[fd]:
+                    self._note(entry)
+            else:
+                self._unregister(fd)  # (an `add` was interrupted)
         if bell is None:
             return
-        if any(fd == bell.fd for fd, _ in events):
-            os.read(bell.fd, 8)
         for wait in _native.waits_told(bell.number):  # (what has happened by now is seen, though the bell be slower)
             if wait in self._by_wait:
                 self._note(self._by_wait[wait])
