@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 from procession.pool.future import Future
+from procession.process.waitable import Waitable
 from procession.sync.event import Event
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class DispatchGroup:
+class DispatchGroup(Waitable):
     """Things under way, blocks or others, that are waited for together: it is *empty* when all have ended.
 
     `enter` says that one more is under way, `leave` that one has ended; `async_` does both for a block. It may be used again
@@ -89,14 +90,14 @@ class DispatchGroup:
 
     # --- procession.wait ---
 
-    def _watch(self, channel: int) -> int:
+    def _watch(self, channel: int) -> int | None:
         return self._empty._watch(channel)
 
     def _is_ready(self, wait: int) -> bool:
         return self._empty._is_ready(wait)
 
-    def _unwatch(self, wait: int) -> None:
-        self._empty._unwatch(wait)
+    def _unwatch(self, wait: int, reported: bool) -> None:
+        self._empty._unwatch(wait, reported)
 
     def __enter__(self) -> Self:
         return self

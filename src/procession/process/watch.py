@@ -131,10 +131,9 @@ class Watch:
         self._channel()
         entry.watch = weakref.ref(self)  # (if we are interrupted, nobody takes us out there)
         with entry.thing._condition:
-            if entry.thing.done():
-                self._note(entry)
-            else:
-                entry.thing._waiters.append(entry)
+            entry.thing._waiters.append(entry)
+        if entry.thing.done():
+            self._note(entry)
 
     def _channel(self) -> _native.Bell:
         if self._bell is None:
