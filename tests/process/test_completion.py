@@ -33,6 +33,7 @@ from procession import (
     wait_async,
 )  # fmt: skip
 from procession.process import callbacks
+from procession.process.watch import Watch
 from procession.testing.saboteurs import sleep_for_ever
 from procession.testing.watch import eventually
 
@@ -200,6 +201,21 @@ def test_a_forked_child_is_told_so() -> None:
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     event.set()
     assert next(found) is event
+
+
+def test_a_wait_that_an_interrupted_add_left_is_passed_on() -> None:
+    lock, watch = Lock(), Watch()
+    lock.acquire()
+    lock._watch(watch._channel().number)  # (and a signal's handler raises before that is noted)
+    taken = threading.Event()
+    threading.Thread(target=lambda: (lock.acquire(), taken.set()), daemon=True).start()
+    eventually(lambda: len(lock.waiters) == 2)
+    lock.release()
+    watch.look(watch.sleep(20))
+    assert list(watch.done()) == []
+    assert taken.wait(20)
+    assert not lock.waiters
+    watch.close()
 
 
 def test_both_of_what_has_the_same_descriptor() -> None:
