@@ -8,6 +8,6 @@
       reaper (native thread) ◀── pidfd ── exit
 
 `family` says who we are, `portable` how a Process object travels, `world` what a child takes on, `lessons` what a zygote
-imports, `launch` how a fresh interpreter is started, `waiting` how to wait for several, `oswait` keeps our helpers out of the
-user's own ``os.wait()``.
+imports, `launch` how a fresh interpreter is started. `watch` is how several things are waited for at once: in `waiting`,
+`completion` and `callbacks`; `waitable` says how a class joins. `oswait` keeps our helpers out of the user's own ``os.wait()``.
 """
