@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _thread
 import asyncio
 import os
 import signal
@@ -228,6 +229,29 @@ def test_a_callback_may_start_a_process_and_add_a_callback() -> None:
 
     start(procession, os._exit, 0).add_done_callback(again)
     eventually(lambda: codes == [0, 1, 2, 3])
+
+
+def test_a_fork_in_a_thread_that_threading_does_not_know_stops_the_watcher_and_lists_nobody() -> None:
+    """It would be listed as a dummy for ever: so are the threads of pools, which fork."""
+    process = procession.Process(target=sleep_for_ever)
+    process.start()
+    process.add_done_callback(id)
+    before, done = set(threading.enumerate()), threading.Lock()
+
+    def fork() -> None:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(0)
+        os.waitpid(pid, 0)
+        done.release()
+
+    done.acquire()
+    _thread.start_new_thread(fork, ())
+    assert done.acquire(timeout=20)
+    names = {thread.name for thread in set(threading.enumerate()) - before}
+    assert names <= {"procession-callbacks"}
+    process.kill()
+    process.join()
 
 
 def test_a_callback_before_the_start_is_refused(ctx: Any) -> None:

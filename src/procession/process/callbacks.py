@@ -52,6 +52,7 @@ class _Caller:
         self._pending: dict[int, list[Pending]] = {}  # by the id of what it is about, or that belongs to
         self._dropped: deque[Pending] = deque()  # to be forgotten
         self._thread: threading.Thread | None = None
+        self._serving = threading.Lock()  # held by the thread
         self._bell = -1  # an eventfd that wakes the thread, to end it
         self._stop = False
         self._pauses = 0
@@ -82,7 +83,7 @@ class _Caller:
     def _ensure_thread(self) -> None:
         if self._thread is None and not self._pauses:
             self._stop = False
-            thread = threading.Thread(target=self._serve, name="procession-callbacks", daemon=True)
+            thread = threading.Thread(target=self._run, name="procession-callbacks", daemon=True)
             thread.start()  # (it may be refused)
             self._thread = thread
 
@@ -135,6 +136,10 @@ class _Caller:
 
     # --- in the thread ---
 
+    def _run(self) -> None:
+        with self._serving:
+            self._serve()
+
     def _serve(self) -> None:
         while True:
             with self._lock:
@@ -182,11 +187,12 @@ class _Caller:
         with self._lock:
             self._pauses += 1
             thread = self._thread
-            if thread is None or thread is threading.current_thread():
+            if thread is None or thread.ident == threading.get_ident():
                 return
             self._stop = True
             self._ring()
-        thread.join()
+        with self._serving:  # (not `join` nor `current_thread`: they would list whoever is no `threading.Thread` for ever)
+            pass
         while os.path.exists(f"/proc/self/task/{thread.native_id}"):
             os.sched_yield()
 
