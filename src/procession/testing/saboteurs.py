@@ -93,12 +93,11 @@ def ignore_sigterm(ready: int) -> NoReturn:
 def hold_the_gil(seconds: float) -> None:
     """Compute in C, with the GIL held, for at least that long, in one call."""
     size, took = 1 << 16, 0.0
-    while took < seconds / 2:  # find a size whose one call takes long enough
-        size *= 2
+    while took < seconds:  # (a size eight times as big at most: from a short call to a long one is a wild guess)
         began = time.monotonic()
         sorted(range(size, 0, -1), key=(-1).__mul__)
         took = time.monotonic() - began
-    sorted(range(int(size * max(1.0, seconds / took)), 0, -1), key=(-1).__mul__)
+        size = int(size * min(8.0, max(1.3, 1.2 * seconds / took)))
 
 
 def leave_descendants(*kinds: str) -> list[int]:
