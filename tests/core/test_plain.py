@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import marshal
+import os
 import sys
 import types
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from procession.core import plain
@@ -125,6 +126,7 @@ def test_modules_that_go_by_value_are_not_ours(main: Any) -> None:
         cloudpickle.unregister_pickle_by_value(json)
 
 
+@settings(max_examples=40 if os.environ.get("PROCESSION_SHORT") else 100, deadline=None)  # (to make them up takes longest)
 @given(args=st.lists(plain_values, max_size=3), kwargs=st.dictionaries(st.text(), plain_values, max_size=3))
 def test_plain_values_come_back_as_they_were(args: list[Any], kwargs: dict[str, Any]) -> None:
     try:

@@ -21,7 +21,8 @@
 The memory bomb in a running task is caught by `memory_limit`; elsewhere it brings its own RLIMIT_DATA along, since the option
 is about the call alone. No cell is left out, with one reservation: the standard library forbids max_tasks_per_child to
 executors whose method is fork, so there the exits are those at the end only. With PROCESSION_FULL=1 in the environment
-every cell is run with every start method, with PROCESSION_SHORT=1 the representative columns only; else see `cells`.
+every cell is run with every start method, with PROCESSION_SHORT=1 the representative columns only (with spawn, each
+by one of the two kinds); else see `cells`.
 """
 
 from __future__ import annotations
@@ -53,17 +54,20 @@ SOON = {"timeout": 0.15, "grace": 0.1}  # of tasks that hang
 FULL = bool(os.environ.get("PROCESSION_FULL"))
 SHORT = bool(os.environ.get("PROCESSION_SHORT"))
 REPRESENTATIVE = ("raise", "SIGKILL", "hang")
+#: In short, these are the columns of each kind with spawn, whose every worker is a fresh interpreter: the two share the engine.
+SPAWNED = {"pool": ("SIGKILL",), "executor": ("raise", "hang")}
 
 
 def cells(names: Iterable[str], short: tuple[str, ...] = ("fork", "spawn")) -> Any:
     """A row of the matrix with the start methods; `short` ones have the representative columns, unless all is asked for."""
     found = [
-        (way, name)
+        (kind, way, name)
+        for kind in FACES
         for way in METHODS
         for name in names
-        if FULL or name in REPRESENTATIVE or (not SHORT and way not in short)
+        if FULL or name in (SPAWNED[kind] if SHORT and way == "spawn" else REPRESENTATIVE) or (not SHORT and way not in short)
     ]
-    return pytest.mark.parametrize(("method", "name"), found)
+    return pytest.mark.parametrize(("kind", "method", "name"), found)
 
 
 @pytest.fixture(params=FACES)

@@ -20,6 +20,7 @@ from procession.testing.saboteurs import hold_the_gil, sleep_for_ever
 from procession.testing.watch import Identity, eventually, identity, is_running, is_zombie, wait_gone
 
 STORM = Path(__file__).parents[2] / "scripts" / "storm"
+SHORT = bool(os.environ.get("PROCESSION_SHORT"))
 
 
 # --- no zombie ---
@@ -65,7 +66,7 @@ def test_a_parent_that_computes_in_c_with_the_gil_held(program: Any, method: str
         from procession.testing.saboteurs import hold_the_gil, sleep_for_ever
         p = procession.get_context({method!r}).Process(target=sleep_for_ever); p.start()
         print(p.pid, flush=True)
-        hold_the_gil(1.5)
+        hold_the_gil(0.8)
         print("computed", flush=True)
         p.join(); print(p.exitcode, flush=True)""")
     who = identity(int(parent.stdout.readline()))
@@ -219,7 +220,7 @@ def test_a_child_outlives_the_thread_that_started_it(ctx: Any) -> None:
 
 
 def test_the_zygote_may_be_killed_at_any_time() -> None:
-    for moment in range(12):
+    for moment in range(4 if SHORT else 12):
         leaks.settle()
         zygote = nursery._zygote
         assert zygote is not None
@@ -260,5 +261,6 @@ def test_a_stopped_spare_starts_when_continued() -> None:
 
 
 def test_the_storm_in_short() -> None:
-    done = subprocess.run([sys.executable, str(STORM), "--kills", "40"], capture_output=True, text=True, timeout=110)
+    kills = "20" if SHORT else "40"
+    done = subprocess.run([sys.executable, str(STORM), "--kills", kills], capture_output=True, text=True, timeout=110)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -165,6 +165,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=40, stateful_step_count=40, derandomize=True, deadline=None, database=None,
+    max_examples=20 if os.environ.get("PROCESSION_SHORT") else 40, stateful_step_count=40,
+    derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # (to shrink takes minutes, with processes)
 )  # fmt: skip

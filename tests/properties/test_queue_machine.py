@@ -3,6 +3,7 @@ was done."""
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from typing import Any
 
@@ -119,6 +120,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=20, stateful_step_count=50, derandomize=True, deadline=None, database=None,
+    max_examples=10 if os.environ.get("PROCESSION_SHORT") else 20, stateful_step_count=50,
+    derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # (to shrink takes minutes, with processes)
 )  # fmt: skip

@@ -3,6 +3,7 @@ list are to which the same was done."""
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 from actors import Actor, keep, kept
@@ -145,6 +146,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=15, stateful_step_count=50, derandomize=True, deadline=None, database=None,
+    max_examples=7 if os.environ.get("PROCESSION_SHORT") else 15, stateful_step_count=50,
+    derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # (to shrink takes minutes, with processes)
 )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections import Counter
 from typing import Any
@@ -168,6 +169,7 @@ class Machine(RuleBasedStateMachine):
 
 TestMachine = Machine.TestCase
 TestMachine.settings = settings(
-    max_examples=15, stateful_step_count=50, derandomize=True, deadline=None, database=None,
+    max_examples=7 if os.environ.get("PROCESSION_SHORT") else 15, stateful_step_count=50,
+    derandomize=True, deadline=None, database=None,
     suppress_health_check=list(HealthCheck), phases=[Phase.generate],  # (to shrink takes minutes, with processes)
 )  # fmt: skip

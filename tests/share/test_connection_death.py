@@ -15,6 +15,7 @@ from procession import Pipe
 from procession.testing.watch import eventually
 
 SEED = random.randrange(1 << 30)
+SECONDS = 1 if os.environ.get("PROCESSION_SHORT") else 3
 
 
 def numbered(number: int, size: int) -> bytes:
@@ -55,9 +56,9 @@ def send_for_ever(connection: Any, seed: int) -> None:
 
 def test_a_sender_is_killed_at_any_moment(ctx: Any) -> None:
     chance = random.Random(SEED)
-    end = time.monotonic() + 3
+    end = time.monotonic() + SECONDS
     rounds = 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or rounds < 2:
         reader, writer = Pipe(duplex=False)
         process = ctx.Process(target=send_for_ever, args=(writer, chance.random()))
         process.start()
@@ -70,7 +71,6 @@ def test_a_sender_is_killed_at_any_moment(ctx: Any) -> None:
         process.join()
         timer.join()
         rounds += 1
-    assert rounds >= 2
 
 
 def test_after_a_killed_sender_the_next_one_is_heard(ctx: Any) -> None:

@@ -181,9 +181,9 @@ def vandal(d: Any, number: int) -> None:
 
 def test_a_storm_of_kills() -> None:
     d: SharedDict[Any, Any] = SharedDict()
-    end = time.monotonic() + 3
+    end = time.monotonic() + (1 if os.environ.get("PROCESSION_SHORT") else 3)
     kills = 0
-    while time.monotonic() < end:
+    while time.monotonic() < end or kills <= 20:
         processes = [Process(target=vandal, args=(d, number)) for number in range(3)]
         for process in processes:
             process.start()
@@ -199,4 +199,3 @@ def test_a_storm_of_kills() -> None:
             assert d[key] == value
             assert isinstance(value, int) or len(set(value)) <= 1
         assert d.increment("alive", 1) >= 1
-    assert kills > 20

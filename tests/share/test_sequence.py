@@ -256,8 +256,8 @@ def vandal(shared: Any, number: int) -> None:
 
 def test_a_storm_of_kills() -> None:
     shared: SharedList[str] = SharedList("abcdefgh")
-    end, kills = time.monotonic() + 3, 0
-    while time.monotonic() < end:
+    end, kills = time.monotonic() + (1 if os.environ.get("PROCESSION_SHORT") else 3), 0
+    while time.monotonic() < end or kills <= 20:
         processes = [Process(target=vandal, args=(shared, number)) for number in range(3)]
         for process in processes:
             process.start()
@@ -273,5 +273,4 @@ def test_a_storm_of_kills() -> None:
             assert shared[at] == item
             assert len(set(item)) <= 1
         shared[:] = "abcdefgh"
-    assert kills > 20
     assert os.getpid() == procession.current_process().pid
