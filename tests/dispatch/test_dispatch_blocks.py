@@ -41,7 +41,7 @@ def test_in_a_block_a_queue_is_the_same_queue() -> None:
     assert queue.sync(lambda: (queue.name, queue.width, other.concurrent, "of process" in repr(queue))) == (
         "serial", 1, True, True,
     )  # fmt: skip
-    assert queue.sync(lambda: other.sync(os.getpid)) != queue.sync(os.getpid)
+    assert queue.sync(lambda: other.sync(os.getpid) != os.getpid())
     assert queue.with_options(name="x").sync(lambda: queue.with_options(retries=2)._options.retries) == 2
 
 

@@ -111,30 +111,32 @@ def test_ctrl_c_at_any_moment_leaves_the_queue_usable(program: Any) -> None:
         import procession
         queue, other = procession.DispatchQueue("serial"), procession.DispatchQueue("other", True)
         queue.sync(int)
-        stop = []
+        armed, stop = [], []
+        def pressed(*_):
+            if armed:
+                armed.clear()  # (one at a time, and only where it is expected)
+                raise KeyboardInterrupt
+        signal.signal(signal.SIGINT, pressed)
         def press():
             while not stop:
                 time.sleep(random.random() * 0.02)
-                if not stop:
-                    os.kill(os.getpid(), signal.SIGINT)
+                os.kill(os.getpid(), signal.SIGINT)
         thread = threading.Thread(target=press)
         thread.start()
         count, deadline = 0, time.monotonic() + 1
         while time.monotonic() < deadline:
             try:
+                armed.append(True)
                 for i in range(20):
                     queue.async_(int)
                     other.barrier_async(int)
                     assert queue.sync(divmod, 7, 2) == (3, 1)
                     other.sync(int)
+                armed.clear()
             except KeyboardInterrupt:
                 count += 1
-        while thread.is_alive():
-            try:
-                stop.append(1)
-                thread.join()
-            except KeyboardInterrupt:
-                pass
+        stop.append(True)
+        thread.join()
         for each in (queue, other):
             assert each.barrier_async(divmod, 7, 2).result(10) == (3, 1)
             assert each.join(10)

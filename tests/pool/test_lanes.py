@@ -317,11 +317,11 @@ def test_in_nested_lanes_one_task_dies(executors: Make, tmp_path: Any) -> None:
 @pytest.mark.parametrize("moment", ["before TAKEN", "after TAKEN", "before the end"])
 def test_a_death_between_tasks_loses_none(executors: Make, tmp_path: Any, monkeypatch: Any, moment: str) -> None:
     flag = str(tmp_path / "dead")
-    serve, ring, linger = service.Service.serve, service.Service._ring, service.Service._linger
+    serve, ring, linger = service.Service.serve, service.Service.ring, service.Service._linger
     if moment == "before TAKEN":
         monkeypatch.setattr(service.Service, "serve", lambda *args: kill_me_once(flag, serve)(*args))
     elif moment == "after TAKEN":
-        monkeypatch.setattr(service.Service, "_ring", lambda *args: kill_me_once(flag, ring)(*args))
+        monkeypatch.setattr(service.Service, "ring", lambda *args: kill_me_once(flag, ring)(*args))
     else:
         monkeypatch.setattr(service.Service, "_linger", lambda *args: kill_me_once(flag, linger)(*args))
     executor = executors(1, procession.get_context("fork"))

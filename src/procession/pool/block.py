@@ -16,7 +16,7 @@ __all__ = ["Block"]
 class Block(Future):
     """A task of a lane."""
 
-    __slots__ = ("barrier", "lane")
+    __slots__ = ("barrier",)
 
     def __init__(self, engine: Engine, lane: Lane, barrier: bool = False) -> None:
         super().__init__(engine)

@@ -202,9 +202,12 @@ class Crew:
 
     def taken(self, number: int, worker: int, since: float | None) -> None:
         """A worker has that task in hand, and is about to take others. With the lock; may be called twice."""
-        member = self.members.get(worker)
-        if member is not None and number in self._engine.held:
-            member.took(number, time.monotonic() if since is None else since, self._engine.held)
+        member, task = self.members.get(worker), self._engine.held.get(number)
+        if member is None or task is None:
+            return
+        member.took(number, time.monotonic() if since is None else since, self._engine.held)
+        if task.extra is not None and task.extra.stopping is not None:
+            self._engine.stopper.go_on(task)
 
     def heard(self, kind: int, number: int, payload: Any) -> None:
         """A message about a worker, or from one about itself."""

@@ -30,6 +30,8 @@ from procession.pool.functions import Functions
 from procession.pool.idleness import Idleness
 from procession.pool.lanes import Order, ring
 from procession.pool.laneset import Lanes
+from procession.pool.loop_lane import loop_lane
+from procession.pool.messages import COROUTINE
 from procession.pool.options import GRACE
 from procession.pool.settings import Settings
 from procession.pool.shield import shielded
@@ -81,6 +83,9 @@ class Engine:
         with self.lock:
             if self.closing:
                 self.check_open()
+            if task.aux & COROUTINE:
+                loop_lane(self).adopt(task)
+                return
             if self.backlog.count or len(self.held) - len(self.lanes.held) >= self._window or task.extra is not None:
                 self.backlog.push(task)
                 self._dispatch()
@@ -102,6 +107,10 @@ class Engine:
         with self.lock:
             if self.broken is not None or self.crew.ended:
                 self.check_open()
+            if (lane := pieces[0].lane) is not None:
+                for piece in pieces:
+                    lane.take_on(piece)
+                return
             room = self._window - len(self.held) + len(self.lanes.held)
             if self.backlog.count == 0 and pieces[0].extra is None and room > 0:
                 self._hand_out_at_once(pieces[:room])

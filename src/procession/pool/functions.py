@@ -18,6 +18,8 @@ import weakref
 from typing import Any
 
 from procession.core import plain
+from procession.core.coroutines import is_coroutine_function
+from procession.pool.messages import COROUTINE
 from procession.process.nursery import nursery
 from procession.share.mapping import SharedDict
 
@@ -39,10 +41,11 @@ class Functions:
         self._last = _NONE  # that was asked for last
 
     def key_of(self, function: Any) -> int:
-        """Its key, 0 if it has none and travels with the task. Writes it down if it is new; raises what pickling raises."""
+        """Its key, with COROUTINE if it is a coroutine function; 0 if it has none and travels with the task. Writes it down if
+        it is new; raises what pickling raises."""
         known: _Known = self._last
         if known.function() is function and known.is_fresh(function):
-            return known.key
+            return known.tag
         if type(function) not in _KINDS or _is_bound(function):
             return 0
         with self._lock:
@@ -52,7 +55,7 @@ class Functions:
                 return 0
             known = found if found is not None and found.is_fresh(function) else self._add(function)
             self._last = known
-            return known.key
+            return known.tag
 
     def _add(self, function: Any) -> _Known:
         known = _Known(self._next, function)
@@ -130,10 +133,11 @@ class _Known:
     """A function that was written down, and the values that went with it: those of its closure and of the globals that it
     names, and with functions among these their own. One that is found by its name took none."""
 
-    __slots__ = ("_by_name", "_cells", "_code", "_defaults", "_globals", "_others", "function", "key")
+    __slots__ = ("_by_name", "_cells", "_code", "_defaults", "_globals", "_others", "function", "key", "tag")
 
     def __init__(self, key: int, function: Any, seen: tuple[Any, ...] = ()) -> None:
         self.key: int = key
+        self.tag: int = key | COROUTINE if is_coroutine_function(function) else key
         self.function: Any = weakref.ref(function)
         self._by_name = not isinstance(function, types.FunctionType) or not (function.__closure__ or _is_of_main(function))
         if self._by_name:
@@ -180,7 +184,7 @@ def _content(cell: Any) -> Any:
 class _Nothing:
     """What is known of no function."""
 
-    key = 0
+    key = tag = 0
 
     def function(self) -> Any:
         return self

@@ -35,10 +35,11 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
     hangs holds up no other. Threads may share it. A copy of it in a forked child never ends.
     """
 
-    __slots__ = ("_done_callbacks", "_engine", "_error", "_kind", "_made", "_state", "_value", "_waiters")
+    __slots__ = ("_done_callbacks", "_engine", "_error", "_kind", "_made", "_state", "_value", "_waiters", "lane")
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.lane = None
         self._state = _PENDING
         self._made: Any = None
         self._kind: Any = None

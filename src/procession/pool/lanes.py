@@ -56,7 +56,7 @@ class Order(Task):
     def __init__(self, served: Lane) -> None:
         self.served, self.lane = served, served.target
         self.number, self.function, self.job = 0, None, None
-        self.aux = work(served.id, Shape.SERVE)
+        self.aux = work(served.id, served.shape)
         self.extra = Extra(Options(priority=served.priority)) if served.priority else None
 
     def end(self, kind: int, payload: Any, seconds: float) -> None:
@@ -73,6 +73,10 @@ class Lane:
     `priority`: of its orders among what waits in the pool. A task that is a `barrier` begins when all before it have ended, and
     those behind it begin when it has ended.
     """
+
+    shape = Shape.SERVE  # of its orders
+    window = WINDOW
+    in_order = True  # with a width of 1 one is done after another
 
     def __init__(
         self, engine: Engine, width: int | None = 1, *, target: Lane | None = None, priority: int = 0, name: str = "lane"
@@ -223,7 +227,7 @@ class Lane:
 
     def _has_room(self, task: Task) -> bool:
         held = self.held
-        if self.suspended or self._barrier or len(held) >= WINDOW:
+        if self.suspended or self._barrier or len(held) >= self.window:
             return False
         return not held or not task.barrier or self.width == 1
 
@@ -281,7 +285,7 @@ class Lane:
 
     def again(self, task: Task) -> None:
         """Its worker died, and it is tried again: before those behind it, if one is done after another."""
-        if self.width == 1:
+        if self.width == 1 and self.in_order:
             self.take_back()
         self.backlog.appendleft(task)
         self._lanes.hungry.add(self)

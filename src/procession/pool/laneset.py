@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from procession.pool.lanes import Lane
+    from procession.pool.loop_lane import LoopLane
 
 __all__ = ["Lanes"]
 
@@ -19,6 +20,7 @@ class Lanes:
         self.held: set[int] = set()  # numbers of tasks that are in lanes' rings, or came from there
         self.hungry: set[Lane] = set()  # room has come into their rings
         self.numbers = itertools.count(1)
+        self.loop: LoopLane | None = None  # of coroutine functions
 
     def waiting(self) -> int:
         """How many tasks wait in backlogs."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from enum import IntEnum
 
-__all__ = ["LIMITED", "RETIRE", "SOFT_SIGNAL", "STOP", "UNWANTED", "Kind", "Shape", "outcome", "work"]
+__all__ = ["COROUTINE", "LIMITED", "RETIRE", "SOFT_SIGNAL", "STOP", "UNWANTED", "Kind", "Shape", "outcome", "work"]
 
 #: In place of a task's number: the worker that takes it ends.
 STOP = 0
@@ -18,6 +18,10 @@ STOP = 0
 KEY_BITS = 32
 #: In a task's aux: the object is (memory limit in bytes, object).
 LIMITED = 1 << 40
+
+
+#: In a task's aux: the function is a coroutine function (core/coroutines.py), and the task belongs in the loop lane.
+COROUTINE = 1 << 41
 
 
 class Shape(IntEnum):
@@ -29,6 +33,7 @@ class Shape(IntEnum):
     STAR = 4  # args: f(*args)
     MANY = 5  # items: [f(x) for x in items]
     MANY_STARS = 6  # items: [f(*args) for args in items]
+    LOOP = 8  # the same, in the worker's event loop: its tasks are calls of coroutine functions
     SERVE = 7  # an order: the key is a lane's number; do the tasks in that lane's ring
 
 

@@ -27,7 +27,7 @@ class Failure:
 class Piece(Task):
     """Some items, from `index` on, as one task."""
 
-    __slots__ = ("count", "index", "kind", "order", "payload", "stream")
+    __slots__ = ("count", "index", "kind", "lane", "order", "payload", "stream")
 
     stream: Stream
     order: int
@@ -35,6 +35,7 @@ class Piece(Task):
     count: int
     kind: int
     payload: Any
+    lane: Any
 
     def end(self, kind: int, payload: Any, seconds: float) -> None:
         self.kind, self.payload = kind, payload

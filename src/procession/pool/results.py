@@ -210,13 +210,14 @@ class _Result:
 class AsyncResult(_Result, Task):
     """The result of `Pool.apply_async`."""
 
-    __slots__ = (*_SLOTS, "_kind")
+    __slots__ = (*_SLOTS, "_kind", "lane")
 
     _kind: int | None
+    lane: Any
 
     def _start(self, engine: Engine, callback: Callback | None, error_callback: Callback | None) -> None:
         self._begin(engine, callback, error_callback)
-        self._kind = None
+        self._kind = self.lane = None
 
     def end(self, kind: int, payload: Any, seconds: float) -> None:
         self._value = payload

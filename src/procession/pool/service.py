@@ -38,7 +38,7 @@ class Service:
         in our record."""
         worker = self._worker
         worker.results._put_task(number, messages.outcome(Kind.TAKEN, worker.id), time.monotonic())
-        ring = self._ring(lane)
+        ring = self.ring(lane)
         if ring is not None:
             self._chain.append(ring)
             try:
@@ -47,7 +47,7 @@ class Service:
                 self._chain.pop()
         worker.results._end_task(number, messages.outcome(Kind.VALUE, worker.id), None)
 
-    def _ring(self, lane: int) -> Any:
+    def ring(self, lane: int) -> Any:
         """None: the lane is gone."""
         ring = self._rings.get(lane)
         if ring is None:
@@ -81,6 +81,9 @@ class Service:
                 until = time.monotonic_ns() + QUANTUM
 
     def _others_wait(self) -> bool:
+        loop = self._worker.loop
+        if loop is not None and loop.busy:
+            return True
         return any(not ring.empty() for ring in self._chain[:-1])
 
     def _linger(self, ring: Any) -> Any:

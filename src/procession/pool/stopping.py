@@ -93,6 +93,11 @@ class Stopper:
         if begun is None:
             self._climb(task, task.number, "exception")
 
+    def go_on(self, task: Task) -> None:
+        """It is known now who has it in hand. (When it was to be stopped, that may have been on the way.)"""
+        if not task.more().step:
+            self._climb(task, task.number, "exception")
+
     def _climb(self, task: Task, number: int, step: str) -> None:
         found = self._engine.crew.with_task(number)
         if self._engine.held.get(number) is not task or found is None:

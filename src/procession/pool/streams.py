@@ -17,7 +17,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.core.coroutines import is_coroutine_function
 from procession.pool.fetching import BATCH, Fetched, Listener
+from procession.pool.loop_lane import loop_lane
 from procession.pool.messages import Shape
 from procession.pool.meter import Meter
 from procession.pool.options import Options
@@ -49,6 +51,9 @@ class Stream(Fetched):
         self._function = function
         self._options = options
         self._ordered = ordered
+        self._lane = None
+        if is_coroutine_function(function):
+            self._lane, size = loop_lane(engine), size or 1  # (to gather many in a message would keep them together)
         self.error_of = error_of
         self.batched = size != 1
         many = Shape.MANY_STARS if star else Shape.MANY
@@ -142,7 +147,7 @@ class Stream(Fetched):
 
     def _piece(self, body: Any, count: int) -> Piece:
         piece = Piece()
-        piece.stream, piece.job, piece.extra, piece.number = self, body, None, 0
+        piece.stream, piece.job, piece.extra, piece.number, piece.lane = self, body, None, 0, self._lane
         piece.count, piece.index, piece.order = count, self._read, self._order
         self._order += 1
         self._read += count

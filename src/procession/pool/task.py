@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.core.coroutines import is_coroutine_function
 from procession.pool import messages
 from procession.pool.functions import Functions
 from procession.pool.options import PLAIN, Options
@@ -44,16 +45,20 @@ class Task:
             self.aux, self.function = messages.work(key, shape), function
         else:
             self.aux, self.function = messages.work(0, messages.Shape.OWN), None
+            if is_coroutine_function(function):
+                self.aux |= messages.COROUTINE
             body = _own(function, shape, body)
         if options is not PLAIN:
             self.extra = Extra(options)
             if options.memory_limit is not None:
+                if self.aux & messages.COROUTINE:
+                    raise ValueError("memory_limit is a limit of a process, which coroutine functions share with others")
                 self.aux |= messages.LIMITED
                 body = (options.memory_limit, body)
             if options.retries:
                 self.extra.body = body
         self.job = _native.pack(body)
-        if self.lane is not None and not self.job.reusable:
+        if (self.lane is not None or self.aux & messages.COROUTINE) and not self.job.reusable:
             self.more().body = body  # (a lane may take back what is in its ring)
 
     @property

@@ -11,17 +11,20 @@ import os
 import signal
 import sys
 import time
-import traceback
 from queue import Empty
-from typing import Any, NamedTuple
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procession import _native
-from procession.core import codec
 from procession.errors import TaskStopped
 from procession.pool import caps, messages, obituary, relay, service, tokens
 from procession.pool.functions import Loader
 from procession.pool.messages import Kind, Shape
+from procession.pool.writing import shown, written
 from procession.share import queues  # noqa: F401  (so that the zygote has it: each worker is handed two)
+
+if TYPE_CHECKING:
+    from procession.pool.looping import Looping
 
 __all__ = ["Functions", "Settings", "WorkerInfo", "current_worker", "main", "myself"]
 
@@ -100,13 +103,17 @@ class _Worker:
         self.born = time.monotonic()
         self.asked = False  # to be relieved
         self.last = False  # has the last task that it may do
+        self.gone = False  # has been told to leave, in the middle of something
         self.lanes = service.Service(self, tasks)
+        self.loop: Looping | None = None  # where coroutines run, once there was one
 
     # --- orders ---
 
     def ordered(self, *_: Any) -> None:
         """The handler of SOFT_SIGNAL."""
         what = _native.task_stop()
+        if self.loop is not None and self.loop.ordered(what):
+            return
         guarded, idle, _done = _native.work_state()
         if what == messages.RETIRE:
             _native.work_leave()
@@ -125,7 +132,7 @@ class _Worker:
         watched = self.watched
         waits = self.turn.kind != "nested"
         work, known, begin, end = self.tasks._work, self.loader.known, self.turn.begin, self.turn.end
-        while last is None or _native.work_state()[2] != last:
+        while not self.gone and (last is None or _native.work_state()[2] != last):
             try:
                 if not waits and not self.wait_for_turn():
                     return
@@ -180,6 +187,9 @@ class _Worker:
         if aux >> messages.KEY_BITS & 0xFF == Shape.SERVE:
             self.lanes.serve(number, aux & 0xFFFFFFFF)
             return
+        if aux >> messages.KEY_BITS & 0xFF == Shape.LOOP:
+            self.looping().serve(number, aux & 0xFFFFFFFF)
+            return
         began = time.perf_counter_ns()
         try:
             _native.work_guard(number)
@@ -201,18 +211,20 @@ class _Worker:
             except TaskStopped:
                 raise
             except BaseException as error:  # (whatever its pickling raises, sys.exit as well)
-                kind, value = Kind.UNSENT, (*_written(error), _repr(value))
+                kind, value = Kind.UNSENT, (*written(error), shown(value))
 
     def failed(self, number: int, aux: int, body: Any, error: BaseException, value: Any) -> None:
         """A task that the inner loop did raised something, or returned what could not be put."""
         try:
             _native.work_guard(number)
-            if isinstance(error, TaskStopped):
+            if type(value) is CoroutineType:
+                kind, value = self.outcome_of(value)
+            elif isinstance(error, TaskStopped):
                 kind, value = Kind.STOPPED, None
             elif value is None:
-                kind, value = Kind.ERROR, _written(error)
+                kind, value = Kind.ERROR, written(error)
             else:
-                kind, value = Kind.UNSENT, (*_written(error), _repr(value))
+                kind, value = Kind.UNSENT, (*written(error), shown(value))
             del error
             self.put(number, kind, value, time.perf_counter_ns())
             _native.work_guard(0)
@@ -233,12 +245,32 @@ class _Worker:
                 from procession.pool.limits import limited
 
                 with limited(body[0]):
-                    return Kind.VALUE, self.call(aux, body[1])
-            return Kind.VALUE, self.call(aux, body)
+                    return Kind.VALUE, self.finished(self.call(aux, body[1]))
+            return Kind.VALUE, self.finished(self.call(aux, body))
         except TaskStopped:
             return Kind.STOPPED, None
         except BaseException as error:
-            return Kind.ERROR, _written(error)
+            return Kind.ERROR, written(error)
+
+    def outcome_of(self, coroutine: Any) -> tuple[int, Any]:
+        try:
+            return Kind.VALUE, self.finished(coroutine)
+        except TaskStopped:
+            return Kind.STOPPED, None
+        except BaseException as error:
+            return Kind.ERROR, written(error)
+
+    def finished(self, value: Any) -> Any:
+        """What a function returned; if that is a coroutine (of a function that was not known for one), what comes of it."""
+        return self.looping().finish(value) if type(value) is CoroutineType else value
+
+    def looping(self) -> Looping:
+        """The worker's event loop. (To import asyncio takes longer than most tasks.)"""
+        if self.loop is None:
+            from procession.pool.looping import Looping
+
+            self.loop = Looping(self, self.tasks)
+        return self.loop
 
     def call(self, aux: int, body: Any) -> Any:
         shape = aux >> messages.KEY_BITS & 0xFF
@@ -275,34 +307,6 @@ class _Worker:
         self.results._put_task(self.id, Kind.RECORD, item)
 
 
-def _repr(value: Any) -> str:
-    try:
-        return repr(value)
-    except Exception as error:
-        return f"<{type(value).__name__}, whose repr raises {type(error).__name__}>"
-
-
-def _written(error: BaseException) -> tuple[bytes | None, str, str]:
-    """An exception as (its pickle, what it says, its traceback): the pickle is None if it has none."""
-    text = "".join(traceback.format_exception(error))
-    try:
-        pickle = codec.dumps(error.with_traceback(None), whole=True)[0]
-    except TaskStopped:
-        raise
-    except BaseException as reason:
-        return None, f"{_said(error)} (it cannot be pickled: {_said(reason)})", text
-    finally:
-        error.__traceback__ = None
-    return pickle, _said(error), text
-
-
-def _said(error: BaseException) -> str:
-    try:
-        return f"{type(error).__qualname__}: {error}"
-    except Exception as reason:
-        return f"{type(error).__qualname__}, whose str raises {type(reason).__name__}"
-
-
 def _resident() -> int:
     with open("/proc/self/statm", "rb") as file:
         return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
@@ -329,19 +333,21 @@ def main(tasks: Any, results: Any, table: Any, permits: Any, told: tuple[Any, ..
     finally:
         result = None
         if functions is not None and functions.exit_function is not None:
-            result = functions.exit_function[0](*functions.exit_function[1])
+            result = worker.finished(functions.exit_function[0](*functions.exit_function[1]))
+        if worker.loop is not None:
+            worker.loop.close()
         worker.say(Kind.GOODBYE, result)
 
 
 def _initialize(worker: _Worker, function: Any, arguments: tuple[Any, ...]) -> bool:
     try:
-        function(*arguments)
+        worker.finished(function(*arguments))
     except BaseException as error:
         if "concurrent.futures" in sys.modules or worker.settings.level is not None:
             import logging
 
             logging.getLogger("concurrent.futures").critical("Exception in initializer:", exc_info=True)
-        worker.say(Kind.BROKEN, _written(error))
+        worker.say(Kind.BROKEN, written(error))
         return False
     return True
 

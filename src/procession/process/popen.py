@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.core import fds, messages
+from procession.core import coroutines, fds, messages
 from procession.core.stdlib import mp_context, mp_util
 from procession.errors import StartError, UnpicklableError
 from procession.process import oswait, portable, streams, world
@@ -126,6 +126,8 @@ class _MessagePopen(Popen):
         raise NotImplementedError
 
     def _pickle(self, process: Process) -> bytes:
+        if coroutines.is_coroutine_function(process._target) or coroutines.is_coroutine_function(type(process).run):
+            coroutines.expect(self._modules)
         mp_context.set_spawning_popen(self)
         _native.parcels_note(self._parcels)
         try:
