@@ -26,7 +26,7 @@ from rivals import OURS, is_limit
 from share_sides import MEGABYTE
 from sides import clock
 
-__all__ = ["LIMIT", "PATIENCE", "Pools", "make"]
+__all__ = ["LIMIT", "PATIENCE", "Pools", "limited", "make"]
 
 #: Seconds for one command.
 LIMIT = 40
@@ -54,7 +54,6 @@ class Pools:
         self._ready, self._ready_fd = self._pipe("ready")
         self._release, self._release_fd = self._pipe("release")
         self._array: Any = None
-        signal.signal(signal.SIGALRM, _too_late)
 
     def _pipe(self, name: str) -> tuple[str, int]:
         path = os.path.join(self._directory.name, name)
@@ -72,7 +71,7 @@ class Pools:
         """Open it, if it is not open, and let it work; where its class comes from. None if there is none."""
         if self._pooling.lacks("pool"):
             return None
-        with _limited():
+        with limited():
             if self._pooling.pool is None:
                 self._pooling.open()
             self._check(self._pooling.one_by_one(tasks.same, range(20)), 20)
@@ -89,7 +88,7 @@ class Pools:
         """How many tasks, and the nanoseconds from before they were given to the last result."""
         give, count = getattr(self._pooling, way), self._share(way, count)
         things = range(count)
-        with _limited():
+        with limited():
             gc.collect()
             begin = clock()
             results = give(tasks.same, things, *most)
@@ -117,7 +116,7 @@ class Pools:
         """
         submit, get, taken = self._pooling.submit, self._pooling.get, 0
         count = max(5, int(count * min(1.0, self._pooling.pace * 5)))
-        with _limited():
+        with limited():
             for i in range(count):
                 if pause:
                     time.sleep(pause)
@@ -132,7 +131,7 @@ class Pools:
         """Bytes that went out and back, both directions counted, and the nanoseconds: `count` megabytes, each its own task."""
         count = max(4, int(count * min(1.0, self._pooling.pace * 10)))
         things = [i.to_bytes(8, "little") * (MEGABYTE // 8) for i in range(count)]
-        with _limited():
+        with limited():
             begin = clock()
             if singly:
                 submit, get = self._pooling.submit, self._pooling.get
@@ -149,7 +148,7 @@ class Pools:
         import numpy
 
         self._array = numpy.ones(megabytes * 125_000)
-        with _limited():
+        with limited():
             small = [numpy.ones(2000) for _ in range(4 * WORKERS)]
             list(self._pooling.one_by_one(tasks.look, small))
         return int(self._array.nbytes)
@@ -161,7 +160,7 @@ class Pools:
     def _array_out(self, number: float) -> int:
         array = self._array
         array[0] = array[-1] = number
-        with _limited():
+        with limited():
             begin = clock()
             if self._pooling.lacks("submit"):
                 (found,) = self._pooling.one_by_one(tasks.look, [array])
@@ -174,7 +173,7 @@ class Pools:
 
     def open_close(self) -> list[list[int]]:
         """Nanoseconds from before a pool is made to its first result; and for closing it, workers and all."""
-        with _limited():
+        with limited():
             begin = clock()
             self._pooling.open()
             first = self._first()
@@ -203,7 +202,7 @@ class Pools:
         if self._pooling.pool is None:
             self.stand()
         pooling = self._pooling
-        with _limited():
+        with limited():
             ticket = pooling.submit(tasks.stay, self._ready)
             pid = self._told()
             time.sleep(0.05)  # until all are asleep; the same for all
@@ -233,7 +232,7 @@ class Pools:
         For a parent that has done nothing of that before: memory that was free already would not be counted.
         """
         pooling = self._pooling
-        with _limited():
+        with limited():
             held = [pooling.submit(tasks.wait_for, self._ready, self._release) for _ in range(WORKERS)]
             for _ in held:
                 self._told()
@@ -265,7 +264,7 @@ class Pools:
         self._array = None
         done = self._pooling.pool is None
         if not done:
-            with suppress(Exception), _limited(_ENDING):
+            with suppress(Exception), limited(_ENDING):
                 self._pooling.close()
                 done = True
         self._directory.cleanup()
@@ -284,7 +283,9 @@ _MOST_SINGLE = 10_000
 
 
 @contextmanager
-def _limited(seconds: int = LIMIT) -> Iterator[None]:
+def limited(seconds: int = LIMIT) -> Iterator[None]:
+    """TimeoutError when the block takes longer."""
+    signal.signal(signal.SIGALRM, _too_late)
     signal.alarm(seconds)
     try:
         yield

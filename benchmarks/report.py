@@ -19,7 +19,7 @@ from rivals import OURS, is_limit, label
 __all__ = ["as_json", "as_markdown", "as_text", "draw", "machine"]
 
 _LIBRARIES = ("procession", "cloudpickle", "numpy", "faster-fifo", "iceoryx2", "UltraDict", "loky", "pebble", "mpire", "joblib",
-              "ray", "distributed")  # fmt: skip
+              "ray", "distributed", "aiomultiprocess")  # fmt: skip
 _COLUMNS = ("", "median", "quartiles", "samples", "procession is")
 
 
@@ -66,7 +66,7 @@ def _compared(series: Series, ours: Series | None) -> str:
         return ""
     factor = ours.times_better(series)
     if is_limit(series.rival):
-        return f"{1 / factor:.1f} × the limit"
+        return f"{1 / factor:.1f} × the limit" if factor else ""
     if factor == 1:
         return "equal"
     return f"{factor:.1f} × better" if factor > 1 else f"{_inverse(factor)} WORSE"

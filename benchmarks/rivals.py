@@ -12,13 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 __all__ = [
-    "LIBRARIES", "LIMITS", "OURS", "OURS_EXECUTOR", "OURS_SIMPLE", "POOLS", "SHARE_LIMITS", "SHARING", "SYNC_LIMITS",
-    "is_limit", "label", "make_rival", "needs_compiler", "synchronisation",
+    "AWAITING", "AWAIT_LIMITS", "LIBRARIES", "LIMITS", "OURS", "OURS_BY_LOOP", "OURS_CORO", "OURS_EXECUTOR", "OURS_SIMPLE",
+    "POOLS", "SHARE_LIMITS", "SHARING", "SYNC_LIMITS", "is_limit", "label", "make_rival", "needs_compiler", "synchronisation",
 ]  # fmt: skip
 
 OURS = "procession"
 OURS_SIMPLE = "procession SimpleQueue"
 OURS_EXECUTOR = "procession ProcessPoolExecutor"
+OURS_BY_LOOP = "procession run_in_executor"
+OURS_CORO = "procession async def"
 
 #: Python's ways to a process, and how the tables call them.
 LIBRARIES = {
@@ -71,21 +73,34 @@ POOLS = {
     "ray": "Ray",
     "dask": "Dask distributed",
 }
+#: Ways to await them (await_rivals.py).
+AWAITING = {
+    OURS_BY_LOOP: "procession, by run_in_executor",
+    OURS_CORO: "procession, an async def as target",
+    "futures_by_loop": "concurrent.futures, by run_in_executor",
+    "aiomultiprocess": "aiomultiprocess",
+    "aiomultiprocess_fork": "aiomultiprocess, with fork",
+    "exec_true": "asyncio's subprocess: /bin/true, no Python",
+    "exec_python": "asyncio's subprocess: python -S -c ''",
+    "mp_threads": "multiprocessing, a thread each",
+}
+#: And what bounds them.
+AWAIT_LIMITS = {"loop_future": "floor: a task that awaits a future of its loop"}
 
 
 def label(name: str) -> str:
     """A rival's name in tables."""
-    return (LIBRARIES | LIMITS | SYNC_LIMITS | SHARING | SHARE_LIMITS | POOLS).get(name, name)
+    return (LIBRARIES | LIMITS | SYNC_LIMITS | SHARING | SHARE_LIMITS | POOLS | AWAITING | AWAIT_LIMITS).get(name, name)
 
 
 def is_limit(name: str) -> bool:
     """Whether it is not a rival but what bounds all of them."""
-    return name in LIMITS or name in SYNC_LIMITS or name in SHARE_LIMITS
+    return name in LIMITS or name in SYNC_LIMITS or name in SHARE_LIMITS or name in AWAIT_LIMITS
 
 
 def needs_compiler(name: str) -> bool:
     """Whether it is C of ours, to be built first."""
-    return is_limit(name) and name not in ("pickle", "plain_dict")
+    return is_limit(name) and name not in ("pickle", "plain_dict", *AWAIT_LIMITS)
 
 
 def synchronisation(name: str) -> Any:

@@ -8,6 +8,10 @@ from pathlib import Path
 
 import array_memory
 import arrays
+import await_item
+import await_many
+import await_process
+import await_task
 import burst
 import contended
 import counter
@@ -42,8 +46,9 @@ PROCESSES = (start_join, first_line, burst, kill_join, memory, import_time, cycl
 SYNCHRONISATION = (uncontended, contended, handover, lock_death, many_locks)
 SHARING = (messages, round_trips, counter, dictionaries, arrays, array_memory, segments)
 POOLS = (pool_noop, pool_chunks, pool_stream, pool_latency, pool_bytes, pool_arrays, pool_opening, pool_death, pool_queued)
-QUESTIONS = PROCESSES + SYNCHRONISATION + SHARING + POOLS
-PARTS = {"processes": PROCESSES, "synchronisation": SYNCHRONISATION, "sharing": SHARING, "pools": POOLS}
+AWAITING = (await_task, await_process, await_item, await_many)
+QUESTIONS = PROCESSES + SYNCHRONISATION + SHARING + POOLS + AWAITING
+PARTS = {"processes": PROCESSES, "synchronisation": SYNCHRONISATION, "sharing": SHARING, "pools": POOLS, "awaiting": AWAITING}
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import gc
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import share_sides as sides
@@ -20,9 +20,9 @@ from share_rivals import make_library
 from share_sides import COUNTS, ENDS, READIES
 from sides import BEGIN, PATIENCE, board_at, clock
 
-__all__ = ["Sharing", "make"]
+__all__ = ["WAKE_ROUNDS", "Sharing", "make"]
 
-_WAKE_ROUNDS = 20
+WAKE_ROUNDS = 20
 
 
 def make(rival: str, megabytes: int, modules: list[str], limits: str | None) -> Sharing | Alone:
@@ -113,20 +113,27 @@ class Sharing:
         """
         things = self._library.pipe() if by == "pipe" else (self._library.queue(), self._library.queue())
         everywhere, places = _places(apart)
-        total = count + _WAKE_ROUNDS
-        os.sched_setaffinity(0, places[0])
+        total = count + WAKE_ROUNDS
+        self._stay(places[0])
         try:
             if by == "pipe":
                 child = self._start(sides.echo_by_pipe, things[1], self._path, total, places[1])
-                taken = _to_and_fro(things[0].send, things[0].recv, sides.message(kind, 1), count)
+                taken = self._exchange(by, things[0], things[0], sides.message(kind, 1), count)
             else:
                 child = self._start(sides.echo, *things, self._path, total, places[1])
-                taken = _to_and_fro(things[0].put, things[1].get, sides.message(kind, 1), count)
+                taken = self._exchange(by, things[0], things[1], sides.message(kind, 1), count)
         finally:
-            os.sched_setaffinity(0, everywhere)
+            self._stay(everywhere)
         self._join(child)
         self._library.drop(*things)
         return [taken]
+
+    def _stay(self, cores: Collection[int]) -> None:
+        os.sched_setaffinity(0, cores)
+
+    def _exchange(self, by: str, there: Any, back: Any, data: Any, count: int) -> int:
+        ends = (there.send, back.recv) if by == "pipe" else (there.put, back.get)
+        return _to_and_fro(*ends, data, count)
 
     def count_alone(self, count: int) -> list[int]:
         """Nanoseconds for adding 1 under the lock, `count` times."""
@@ -242,8 +249,8 @@ def _places(apart: bool) -> tuple[set[int], list[list[int]]]:
 def _to_and_fro(send: Callable[[Any], object], receive: Callable[[], Any], data: Any, count: int) -> int:
     """Nanoseconds for as many; some before that are not counted."""
     begin = 0
-    for i in range(_WAKE_ROUNDS + count):
-        if i == _WAKE_ROUNDS:
+    for i in range(WAKE_ROUNDS + count):
+        if i == WAKE_ROUNDS:
             begin = clock()
         send(data)
         got = receive()

@@ -35,6 +35,7 @@ OWN_POOL, OWN_ROOM = hasattr(procession, "Pool"), (Path(procession.__file__).par
 EXECUTOR = {"procession ProcessPoolExecutor"} if hasattr(procession, "ProcessPoolExecutor") else set()
 OWN_POOLS = OWN_POOL + len(EXECUTOR)
 POOLS = {"mp_pool", "futures"} | EXECUTOR | ({"procession"} if OWN_POOL else set())
+AWAITED = {"procession"}
 
 
 def with_ours(there: bool) -> set[str]:
@@ -70,6 +71,10 @@ EXPECTED = {
     "pool_opening": (POOLS, 2 * OWN_POOLS),
     "pool_death": ({"futures"} | EXECUTOR | with_ours(OWN_ROOM), len(EXECUTOR) + OWN_ROOM),
     "pool_queued": (POOLS, 2 * OWN_POOLS),
+    "await_task": (AWAITED | {"procession run_in_executor", "futures_by_loop"}, 3),
+    "await_process": (AWAITED | {"procession async def", "fork", "exec_true", "exec_python"}, 2),
+    "await_item": (AWAITED | {"mp"}, 4),
+    "await_many": (AWAITED | {"mp_threads", "loop_future"}, 3),
     "segments": ({"mp"} | with_ours(OWN_SEGMENT), 0),
 }
 
@@ -111,7 +116,7 @@ def eventually(condition: Callable[[], object], seconds: float = 10) -> bool:
 #: Those that stand for the others, with PROCESSION_SHORT=1 in the environment: each of the programs that are measured, and each
 #: of the parts.
 SHORT = ("first_line", "kill_join", "import_time", "uncontended", "lock_death", "round_trips", "segments", "pool_noop",
-         "pool_opening", "pool_death")  # fmt: skip
+         "pool_opening", "pool_death", "await_item", "await_many")  # fmt: skip
 
 
 @pytest.mark.parametrize("name", SHORT if os.environ.get("PROCESSION_SHORT") else EXPECTED)
@@ -136,7 +141,7 @@ def check_samples(all_series: list[dict[str, Any]]) -> None:
         samples, (low, high) = series["samples"], series["quartiles"]
         can_be_none = ("helper processes", "shared with", "descriptors that they add", "mappings that they add",
                        "the first Lock", "private memory that the four", "above the same family",
-                       "per task that waits")  # fmt: skip
+                       "per task that waits", "memory of each", "threads that they add")  # fmt: skip
         nothing = any(what in series["scenario"] for what in can_be_none)
         assert samples, series
         assert all(sample > 0 or (nothing and sample == 0) for sample in samples), series
@@ -209,6 +214,22 @@ def test_a_message_that_is_lost_is_an_error_and_no_sample(tag: str) -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
     assert done.stdout == "what came back is not what was sent\n", done.stderr
+
+
+def test_an_await_that_gives_something_else_is_an_error_and_no_sample(tag: str) -> None:
+    code = (
+        "import await_lying, await_measuring\n"
+        "async def task(thing): return thing + 1\n"
+        "loop = await_measuring.Loop('loop_future')\n"
+        "loop._awaiting.task = task\n"
+        "for call in (loop.tasks, loop.together, lambda count: await_lying._check([1, 0], 0)):\n"
+        "    try: call(5)\n"
+        "    except RuntimeError as error: print(error)\n"
+        "loop.end()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=BENCHMARKS, capture_output=True, text=True, timeout=60)
+    said = ["the result is 1, not 0", "of 5 results some are wrong: [1, 2, 3, 4, 5]", "of 2 awaits 1 have ended wrongly: 0"]
+    assert done.stdout.splitlines() == said, done.stderr
 
 
 def test_series_compare_by_medians(monkeypatch: pytest.MonkeyPatch) -> None:
