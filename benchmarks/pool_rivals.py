@@ -27,6 +27,7 @@ _Function = Callable[[Any], Any]
 class Pooling:
     """multiprocessing.Pool, with fork where that is the default; and what the others are derived from."""
 
+    workers = WORKERS
     #: Of as many tasks as the fastest does in a sample, the part that this one is given.
     pace = 1.0
     #: The same where it gathers tasks into messages.
@@ -47,7 +48,7 @@ class Pooling:
     def open(self) -> None:
         from multiprocessing import Pool
 
-        self.pool = Pool(WORKERS)
+        self.pool = Pool(self.workers)
 
     def close(self) -> None:
         """In order, nothing being under way; the workers have ended after that."""
@@ -100,7 +101,7 @@ class Ours(Pooling):
     def open(self) -> None:
         import procession
 
-        self.pool = procession.Pool(WORKERS)
+        self.pool = procession.Pool(self.workers)
 
     def lacks(self, what: str) -> str | None:
         import procession
@@ -118,7 +119,7 @@ class Futures(Pooling):
     def open(self) -> None:
         from concurrent.futures import ProcessPoolExecutor
 
-        self.pool = ProcessPoolExecutor(WORKERS)
+        self.pool = ProcessPoolExecutor(self.workers)
 
     def close(self) -> None:
         self.pool.shutdown(wait=True)
@@ -158,7 +159,7 @@ class OursExecutor(Futures):
     def open(self) -> None:
         import procession
 
-        self.pool = procession.ProcessPoolExecutor(WORKERS)
+        self.pool = procession.ProcessPoolExecutor(self.workers)
 
     def drop(self) -> None:
         self.pool.shutdown(wait=False, cancel_futures=True)
@@ -178,7 +179,7 @@ class Loky(Futures):
     def open(self) -> None:
         from loky import ProcessPoolExecutor
 
-        self.pool = ProcessPoolExecutor(WORKERS)
+        self.pool = ProcessPoolExecutor(self.workers)
 
     def drop(self) -> None:
         self.pool.shutdown(wait=True, kill_workers=True)
@@ -198,7 +199,7 @@ class Pebble(Futures):
     def open(self) -> None:
         from pebble import ProcessPool
 
-        self.pool = ProcessPool(max_workers=WORKERS)
+        self.pool = ProcessPool(max_workers=self.workers)
 
     def close(self) -> None:
         self.pool.close()
@@ -238,7 +239,7 @@ class Mpire(Pooling):
     def open(self) -> None:
         from mpire import WorkerPool
 
-        self.pool = WorkerPool(WORKERS, keep_alive=True)
+        self.pool = WorkerPool(self.workers, keep_alive=True)
 
     def close(self) -> None:
         self.pool.stop_and_join()
@@ -278,7 +279,7 @@ class Joblib(Pooling):
     def _end(self, kill_workers: bool) -> None:
         from joblib.externals.loky import get_reusable_executor
 
-        get_reusable_executor(max_workers=WORKERS).shutdown(wait=True, kill_workers=kill_workers)
+        get_reusable_executor(max_workers=self.workers).shutdown(wait=True, kill_workers=kill_workers)
         self.pool = None
 
     def kind(self) -> str:
@@ -287,7 +288,7 @@ class Joblib(Pooling):
     def _run(self, function: _Function, things: Iterable[Any], **how: Any) -> Any:
         from joblib import Parallel, delayed
 
-        return Parallel(n_jobs=WORKERS, **how)(delayed(function)(thing) for thing in things)
+        return Parallel(n_jobs=self.workers, **how)(delayed(function)(thing) for thing in things)
 
     def submit(self, function: _Function, *args: Any) -> Any:
         """Not measured where a task's latency is: a thread waits in its call."""

@@ -35,7 +35,7 @@ OWN_POOL, OWN_ROOM = hasattr(procession, "Pool"), (Path(procession.__file__).par
 EXECUTOR = {"procession ProcessPoolExecutor"} if hasattr(procession, "ProcessPoolExecutor") else set()
 OWN_POOLS = OWN_POOL + len(EXECUTOR)
 POOLS = {"mp_pool", "futures"} | EXECUTOR | ({"procession"} if OWN_POOL else set())
-AWAITED = {"procession"}
+AWAITED, OWN_QUEUES = {"procession"}, hasattr(procession, "DispatchQueue")
 
 
 def with_ours(there: bool) -> set[str]:
@@ -75,6 +75,7 @@ EXPECTED = {
     "await_process": (AWAITED | {"procession async def", "fork", "exec_true", "exec_python"}, 2),
     "await_item": (AWAITED | {"mp"}, 4),
     "await_many": (AWAITED | {"mp_threads", "loop_future"}, 3),
+    "dispatch": ({"futures", "mp_pool"} | EXECUTOR | with_ours(OWN_QUEUES), 3 * OWN_QUEUES),
     "segments": ({"mp"} | with_ours(OWN_SEGMENT), 0),
 }
 
