@@ -17,6 +17,7 @@ import contended
 import counter
 import cycles
 import dictionaries
+import dispatch
 import first_line
 import handover
 import import_time
@@ -46,7 +47,7 @@ PROCESSES = (start_join, first_line, burst, kill_join, memory, import_time, cycl
 SYNCHRONISATION = (uncontended, contended, handover, lock_death, many_locks)
 SHARING = (messages, round_trips, counter, dictionaries, arrays, array_memory, segments)
 POOLS = (pool_noop, pool_chunks, pool_stream, pool_latency, pool_bytes, pool_arrays, pool_opening, pool_death, pool_queued)
-AWAITING = (await_task, await_process, await_item, await_many)
+AWAITING = (await_task, await_process, await_item, await_many, dispatch)
 QUESTIONS = PROCESSES + SYNCHRONISATION + SHARING + POOLS + AWAITING
 PARTS = {"processes": PROCESSES, "synchronisation": SYNCHRONISATION, "sharing": SHARING, "pools": POOLS, "awaiting": AWAITING}
 
