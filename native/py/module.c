@@ -58,7 +58,8 @@ static int exec(PyObject *module) {
     PyMethodDef *const groups[] = {commons_functions, table_functions, making_functions,
                                    channel_functions, self_functions,  reaper_functions, start_functions,
                                    zygote_functions, cell_functions, block_functions, parcel_functions, queue_functions, heap_functions,
-                                   packet_functions, memory_functions, task_functions, work_functions, packed_functions};
+                                   packet_functions, memory_functions, task_functions, work_functions, packed_functions,
+                                   timer_functions, insist_functions};
     for (size_t i = 0; i < sizeof groups / sizeof *groups; i++)
         if (PyModule_AddFunctions(module, groups[i]) < 0) return -1;
     child_type = (PyTypeObject *)PyType_FromModuleAndSpec(module, &child_spec, NULL);

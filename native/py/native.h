@@ -132,6 +132,7 @@ extern PyType_Spec map_spec, list_spec, lead_spec, bell_spec;
 extern PyTypeObject *map_type, *list_type;
 extern PyMemberDef cell_members[];
 extern PyMethodDef cell_functions[];
+extern PyMethodDef timer_functions[], insist_functions[];
 
 extern PyMethodDef commons_functions[], table_functions[], making_functions[], channel_functions[], self_functions[],
     reaper_functions[], start_functions[], task_functions[], work_functions[], packed_functions[], zygote_functions[], heap_functions[], packet_functions[];

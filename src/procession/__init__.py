@@ -7,6 +7,7 @@ The floors; each imports only from those below it:
     7  testing    leak guard, saboteurs: what procession is tested with
     6  compat     install(): stand in for `multiprocessing`
     5  dispatch   DispatchQueue, DispatchGroup: serial and concurrent queues, submitted to with sync and async_
+    5  scopes     scope, supervisor: processes and tasks that are over with a block
     4  pool       ProcessPoolExecutor, Pool: workers and their tasks
     3  share      Pipe, Queue, JoinableQueue, SimpleQueue, Value, Array, SharedMemory, arrays, SharedDict, SharedList, Manager
     3  sync       Lock, RLock, semaphores, Condition, Event, Barrier, RWLock
@@ -43,9 +44,14 @@ if TYPE_CHECKING:
         InternalError,
         OwnerDied,
         OwnerDiedWarning,
+        ProcessDied,
         ProcessError,
         ProcessionError,
         ProcessStateError,
+        ProcessTimeout,
+        RestartLimit,
+        ScopeEnded,
+        ScopeTimeout,
         StartError,
         StartMethodError,
         TaskStopped,
@@ -62,6 +68,8 @@ if TYPE_CHECKING:
     from procession.process.context import default_context as _context
     from procession.process.process import Process, Times, active_children, current_process, parent_process
     from procession.process.waiting import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, DoneAndNotDone, wait
+    from procession.scopes.scope import scope
+    from procession.scopes.supervisor import supervisor
     from procession.share import managers, queues, shared_memory, sharedctypes
     from procession.share.arrays import asarray as asarray
     from procession.share.arrays import empty as empty
@@ -89,14 +97,15 @@ __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "Array", "AuthenticationError", "Barrier", "BoundedSemaphore",
     "BufferTooShort", "Closed", "ClosedError", "Condition", "DispatchDeadlock", "DispatchGroup", "DispatchQueue",
     "DoneAndNotDone", "Event", "FamilyError", "InitializerFailed", "InternalError", "JoinableQueue", "Lock", "Manager",
-    "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessError", "ProcessPoolExecutor", "ProcessStateError",
-    "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue", "Semaphore", "SharedDict", "SharedList",
-    "SimpleQueue", "StartError", "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError", "Times",
-    "UnpicklableError", "Value", "WaitTimeout", "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling",
-    "as_completed", "connection", "cpu_count", "current_process", "current_worker", "freeze_support",
-    "get_all_start_methods", "get_context", "get_logger", "get_reusable_executor", "get_start_method", "global_queue",
-    "log_to_stderr", "managers", "memory_use", "parent_process", "pool", "queues", "reducer", "set_executable",
-    "set_forkserver_preload", "set_start_method", "shared_memory", "sharedctypes", "wait", "wait_async",
+    "OwnerDied", "OwnerDiedWarning", "Pipe", "Pool", "Process", "ProcessDied", "ProcessError", "ProcessPoolExecutor",
+    "ProcessStateError", "ProcessTimeout", "ProcessionError", "Queue", "RLock", "RWLock", "RawArray", "RawValue",
+    "RestartLimit", "ScopeEnded", "ScopeTimeout", "Semaphore", "SharedDict", "SharedList", "SimpleQueue", "StartError",
+    "StartMethodError", "TaskStopped", "TaskTimeout", "TimeoutError", "Times", "UnpicklableError", "Value", "WaitTimeout",
+    "WorkerDied", "acquire_all", "active_children", "allow_connection_pickling", "as_completed", "connection", "cpu_count",
+    "current_process", "current_worker", "freeze_support", "get_all_start_methods", "get_context", "get_logger",
+    "get_reusable_executor", "get_start_method", "global_queue", "log_to_stderr", "managers", "memory_use", "parent_process",
+    "pool", "queues", "reducer", "scope", "set_executable", "set_forkserver_preload", "set_start_method", "shared_memory",
+    "sharedctypes", "supervisor", "wait", "wait_async",
 ]  # fmt: skip
 #: They need numpy, so that `from procession import *` does without them.
 _ARRAYS = ("asarray", "empty", "full", "zeros")
@@ -107,8 +116,10 @@ _HOMES = {
     "multiprocessing": ("reducer",),
     "procession.core.cpus": ("cpu_count",),
     "procession.errors": (
-        "BufferTooShort", "Closed", "DispatchDeadlock", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "TaskStopped",
-        "TaskTimeout", "WaitTimeout", "WorkerDied", *(_name for _name in __all__ if _name.endswith("Error")),
+        "BufferTooShort", "Closed", "DispatchDeadlock", "InitializerFailed", "OwnerDied", "OwnerDiedWarning", "ProcessDied",
+        "ProcessTimeout", "RestartLimit", "ScopeEnded", "ScopeTimeout", "TaskStopped", "TaskTimeout", "WaitTimeout",
+        "WorkerDied",
+        *(_name for _name in __all__ if _name.endswith("Error")),
     ),
     "procession.dispatch.group": ("DispatchGroup",),
     "procession.dispatch.home": ("global_queue",),
@@ -119,6 +130,8 @@ _HOMES = {
     "procession.process.process": ("Process", "Times", "active_children", "current_process", "parent_process"),
     "procession": ("connection", "managers", "pool", "queues", "shared_memory", "sharedctypes"),
     "procession.share.arrays": _ARRAYS,
+    "procession.scopes.scope": ("scope",),
+    "procession.scopes.supervisor": ("supervisor",),
     "procession.share.usage": ("memory_use",),
     "procession.share.mapping": ("SharedDict",),
     "procession.share.sequence": ("SharedList",),

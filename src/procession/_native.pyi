@@ -1,4 +1,4 @@
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Literal, NoReturn, SupportsIndex, final
 
 FREE: int
@@ -436,3 +436,9 @@ class Bell:
     def number(self) -> int: ...
     @property
     def fd(self) -> int: ...
+
+def timer_open(seconds: float, /) -> int: ...
+def timer_set(fd: int, seconds: float, /) -> None: ...
+def insist(function: Callable[..., object], /, *args: object) -> Any:
+    """Call ``function(raised, *args)`` until it returns; `raised` is a list of what it has raised so far, for want of anything
+    but signals' handlers. An exception that it returns is raised."""

@@ -14,14 +14,18 @@
     ├── DispatchDeadlock   (RuntimeError)     a block would wait for itself, by way of others
     ├── TaskTimeout        (TimeoutError)     a task was not done within its time limit, and was stopped
     ├── WaitTimeout        (TimeoutError)     not all that was waited for came in time
+    ├── ProcessDied                           a scope's child ended without a word of how its function ended
+    ├── ProcessTimeout     (TimeoutError)     a scope's child had not ended within its time limit, and was ended
+    ├── ScopeTimeout       (TimeoutError)     a scope was not over within its time limit, and all in it was ended
+    ├── ScopeEnded         (RuntimeError)     a scope that ends, or is over, takes on nothing more
+    ├── RestartLimit                          a supervisor's children died too often, and all were ended
     └── InternalError      (AssertionError)   a bug of ours: please report it
 
     OwnerDiedWarning       (RuntimeWarning)   a lock's holder died; you have the lock now
     TaskStopped            (BaseException)    raised inside a task that is to end
 
 Each has the base class that `multiprocessing` raises in the same place, so existing handlers catch it; each pickles,
-and carries its facts as attributes. (`TaskTimeout` and `WaitTimeout` are both TimeoutErrors, the builtin
-one and `multiprocessing`'s.)
+and carries its facts as attributes. (What is a TimeoutError here is both, the builtin one and `multiprocessing`'s.)
 """
 
 from __future__ import annotations
@@ -48,9 +52,14 @@ __all__ = [
     "InternalError",
     "OwnerDied",
     "OwnerDiedWarning",
+    "ProcessDied",
     "ProcessError",
     "ProcessStateError",
+    "ProcessTimeout",
     "ProcessionError",
+    "RestartLimit",
+    "ScopeEnded",
+    "ScopeTimeout",
     "StartError",
     "StartMethodError",
     "TaskTimeout",
@@ -189,6 +198,85 @@ class DispatchDeadlock(ProcessionError, RuntimeError):
         super().__init__(f"the block would wait for itself on the queue {queue!r}: {' waits for '.join(map(repr, chain))}")
         self.queue = queue
         self.chain = chain
+
+
+def _end_of(exitcode: int | None) -> str:
+    if exitcode is None:
+        return "ended, and nobody knows how"
+    if exitcode >= 0:
+        return f"ended with exit code {exitcode}"
+    import signal
+
+    try:
+        return f"was killed by {signal.Signals(-exitcode).name}"
+    except ValueError:
+        return f"was killed by signal {-exitcode}"
+
+
+class ProcessDied(ProcessionError):
+    """A child of a scope ended before its function had returned or raised anything.
+
+    `name` is the child's, `pid` its process's, `exitcode` as `Process.exitcode`: -N if signal N killed it.
+    """
+
+    def __init__(self, name: str, pid: int | None = None, exitcode: int | None = None) -> None:
+        who = name if pid is None else f"{name} (pid {pid})"
+        super().__init__(f"{who} {_end_of(exitcode)}")
+        self.name = name
+        self.pid = pid
+        self.exitcode = exitcode
+
+
+class ProcessTimeout(ProcessionError, TimeoutError, builtins.TimeoutError):
+    """A child of a scope had not ended within its own time limit, `timeout` seconds, and was ended. `name`, `pid` and
+    `exitcode` are as those of `ProcessDied`."""
+
+    def __init__(self, name: str, timeout: float, pid: int | None = None, exitcode: int | None = None) -> None:
+        who = name if pid is None else f"{name} (pid {pid})"
+        super().__init__(f"{who} had not ended within {timeout:g} s, and was ended")
+        self.name = name
+        self.timeout = timeout
+        self.pid = pid
+        self.exitcode = exitcode
+
+
+class ScopeTimeout(ProcessionError, TimeoutError, builtins.TimeoutError):
+    """A scope was not over within its time limit, `timeout` seconds. `scope` is its name, `unfinished` has the names of those
+    of its children and tasks that had not ended then."""
+
+    def __init__(self, scope: str, timeout: float, unfinished: tuple[str, ...] = ()) -> None:
+        what = f"these had not ended: {', '.join(unfinished)}" if unfinished else "its block was still running"
+        super().__init__(f"{scope} was not over within {timeout:g} s; {what}")
+        self.scope = scope
+        self.timeout = timeout
+        self.unfinished = unfinished
+
+
+class ScopeEnded(ProcessionError, RuntimeError):
+    """A scope that is being ended, or is over, takes on nothing more; or an inner scope was ended by an outer one. `scope` is
+    the name of the scope that was ended first, `reason` says why."""
+
+    def __init__(self, scope: str, reason: str) -> None:
+        super().__init__(f"{scope} takes on nothing more: {reason}")
+        self.scope = scope
+        self.reason = reason
+        self._scope: tuple[int, int] | None = None  # which it is: its process's pid, its number there
+
+
+class RestartLimit(ProcessionError):
+    """The children of a supervisor had to be restarted more than `intensity` times within `period` seconds. `supervisor` is its
+    name, `child` that of the last one to end, `restarts` how often that had been restarted. What it ended with is the cause."""
+
+    def __init__(self, supervisor: str, child: str, intensity: int, period: float, restarts: int = 0) -> None:
+        super().__init__(
+            f"{supervisor} gave up when {child} ended once more: it restarts children {intensity} times "
+            f"within {period:g} s, and no more"
+        )
+        self.supervisor = supervisor
+        self.child = child
+        self.intensity = intensity
+        self.period = period
+        self.restarts = restarts
 
 
 class InternalError(ProcessionError, AssertionError):

@@ -1,0 +1,380 @@
+"""What goes on in a scope, as all see it: its owner, other threads, and the thread that watches the ends of processes.
+
+    open ──▶ ending (`why`) ──▶ left ──▶ closed
+      └───────────────────────────▲          left and no member there: for ever
+
+Members are all that must be over before the block is. The lock guards the fields; it is never held while a member, a future or
+anything of a user's is called.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import threading
+from concurrent.futures import CancelledError
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Protocol
+
+from procession import _native
+from procession.errors import ProcessStateError, ScopeEnded, ScopeTimeout
+from procession.pool.contexts import context_of
+from procession.scopes.current import innermost
+from procession.scopes.outcomes import Outcomes
+from procession.scopes.timer import Timer
+
+if TYPE_CHECKING:
+    from procession.process.process import Process
+    from procession.scopes.handle import Handle
+    from procession.scopes.hosts import Host
+
+__all__ = ["Core", "Member", "Why"]
+
+
+class Why(Enum):
+    """What a scope was ended by. The value completes "scope takes on nothing more: "."""
+
+    FAILED = "something in it failed"
+    BODY = "its block raised"
+    CANCELLED = "it was cancelled"
+    OUTER = "an outer scope was ended"
+    TIMEOUT = "its time limit has passed"
+
+
+class Member(Protocol):
+    """One thing that is over before its scope is. It says so by `Core.gone`."""
+
+    name: str
+    shield: bool  #: it is let finish when the scope is ended
+    asked: bool  #: somebody wants it to end
+    told: bool  #: and has told it
+
+    def end(self) -> None:
+        """Have it end soon. Does not block, raises nothing, may be called again."""
+
+    def kill(self) -> None:
+        """Have it end now; the same."""
+
+
+_numbers = itertools.count(1)
+
+
+class Core:
+    """Of one scope. `name` is what messages call it."""
+
+    def __init__(self, name: str, grace: float, timeout: float | None, shield: bool, context: Any) -> None:
+        self.name = name
+        self.grace = grace
+        self.timeout = timeout
+        self.shield = shield
+        self.context = context_of(context)
+        self.lock = threading.Lock()
+        self.pid = os.getpid()
+        self.id = (self.pid, next(_numbers))
+        self.host: Host | None = None  # who runs its block, while it does
+        self.outer: Core | None = None
+        self.inner: dict[Core, None] = {}  # open ones, in the order of their opening
+        self.members: dict[Any, None] = {}
+        self.why: Why | None = None
+        self.failures: list[Any] = []  # members, and errors
+        self.unfinished: tuple[str, ...] = ()
+        self.left = False
+        self.closed = False
+        self.killing = False
+        self._timer: Timer | None = None
+        self._outcomes: Outcomes | None = None
+        self._dead: list[int] = []  # in the process table: processes that may have left something
+        self._children = itertools.count(1)
+        self._notice: Any = None
+
+    # --- opening ---
+
+    def open(self, host: Host) -> None:
+        """Its block begins. The last step is one, so that a signal's handler that raises leaves it open or not."""
+        outer = innermost.get()
+        self.outer = outer if outer is not None and outer._holds(host) else None
+        if self.timeout is not None:
+            self._timer = Timer(self.timeout, self.expire)
+        self.host = host
+        innermost.set(self)
+        if self.outer is not None:
+            self.outer.inner[self] = None
+            if self.outer.why is not None and not self.shield:
+                self.end(Why.OUTER)
+
+    def _holds(self, host: Host) -> bool:
+        """Whether a scope that `host` opens now is within our block."""
+        return self.pid == os.getpid() and self.host is not None and not self.closed and self.host.holds(host)
+
+    def close(self) -> None:
+        """Its block is over. May be called again."""
+        if self._timer is not None:
+            self._timer.cancel()
+        if innermost.get() is self:
+            innermost.set(self.outer)
+        if self.outer is not None:
+            self.outer.inner.pop(self, None)
+            self.outer.inner_left()
+
+    # --- asking ---
+
+    def is_ours(self) -> bool:
+        return self.pid == os.getpid()
+
+    def check_process(self) -> None:
+        """Raises ProcessStateError in another process."""
+        if self.pid != os.getpid():
+            raise ProcessStateError(f"{self.name} belongs to process {self.pid}, which opened it; this is {os.getpid()}")
+
+    def ended(self) -> ScopeEnded:
+        """What is raised to who wants something of it that it has not any more."""
+        if self.why is None:
+            return ScopeEnded(self.name, "its block has been left")
+        first = self.origin()
+        reason = first.why.value if first.why is not None else ""
+        if first.why is Why.FAILED and hasattr(first.failures[0], "name"):
+            reason = f"{first.failures[0].name} failed"
+        error = ScopeEnded(first.name, reason)
+        error._scope = first.id
+        return error
+
+    def origin(self) -> Core:
+        """Where the ending began: itself, or an outer one."""
+        return self.outer.origin() if self.why is Why.OUTER and self.outer is not None else self
+
+    def watched(self) -> Any:
+        """An event that is set when it is being ended, or over."""
+        from procession.sync.event import Event
+
+        with self.lock:
+            if self._notice is None:
+                self._notice = Event()
+                if self.why is not None or self.closed:
+                    self._notice.set()
+            return self._notice
+
+    # --- members ---
+
+    @property
+    def outcomes(self) -> Outcomes:
+        if self._outcomes is None:
+            self._outcomes = Outcomes()
+        return self._outcomes
+
+    def number(self) -> int:
+        return next(self._children)
+
+    def check_open(self) -> None:
+        """Raises as `enlist`."""
+        self.check_process()
+        if self.host is None:
+            raise ProcessStateError(f"{self.name} is not open: use it in a with statement")
+        if self.why is not None or self.closed:
+            raise self.ended()
+
+    def enlist(self, member: Member) -> None:
+        """It is to be over before we are. Raises ScopeEnded, ProcessStateError."""
+        self.check_open()
+        with self.lock:
+            if self.why is None and not self.closed:
+                self.members[member] = None
+                return
+        raise self.ended()
+
+    def start(self, handle: Handle[Any]) -> None:
+        """Start a child. Raises as `enlist`, and what a start raises; nothing is left then."""
+        try:
+            self.enlist(handle)
+            handle.launch()
+        finally:
+            if not handle.has_process:
+                self.gone(handle)
+            elif self.why is not None:  # (meanwhile)
+                self.end_all()
+
+    def child_over(self, handle: Handle[Any], process: Process) -> None:
+        """Its process has ended. In the thread of callbacks."""
+        self.note_dead(process)
+        failed = handle.judge(process, self.heard(handle))
+        first = failed and self.fail(handle)
+        handle.conclude()
+        self.gone(handle)
+        if first:
+            self.end_all()
+
+    def heard(self, handle: Handle[Any]) -> Any:
+        """What the child has said, now that it is over."""
+        with self.lock:
+            return self.outcomes.take(handle._number)
+
+    def note_dead(self, process: Process) -> None:
+        """If it left anything behind, that is ended before we are over."""
+        popen = process._popen
+        if popen is not None:
+            self._dead.append(popen.child.member)
+
+    def fail(self, failure: Any) -> bool:
+        """A member that has failed, or an error; whether it is the first, so that all must be ended."""
+        with self.lock:
+            if self.closed:
+                return False
+            self.failures.append(failure)
+            first, self.why = self.why is None, self.why or Why.FAILED
+            return first
+
+    def gone(self, member: Any) -> None:
+        """It is over."""
+        with self.lock:
+            self.members.pop(member, None)
+            closed = self._see_if_over()
+        if closed:
+            self.tell()
+
+    def _see_if_over(self) -> bool:
+        """(The lock is held.)"""
+        if not self.left or self.members or self.closed:
+            return False
+        self.closed = True
+        return True
+
+    # --- ending ---
+
+    def cancel(self, handle: Any) -> None:
+        """End one member; that is no failure."""
+        handle.asked = True
+        handle.end()
+        handle.told = True
+
+    def expire(self) -> None:
+        """Its time is over."""
+        with self.lock:
+            if self.why is None and not self.closed:
+                self.unfinished = tuple(member.name for member in self.members)
+        self.end(Why.TIMEOUT)
+
+    def end(self, why: Why) -> None:
+        """End all in it that has no shield, for that reason if there was none before. May be called again, by any thread."""
+        with self.lock:
+            if self.closed:
+                return
+            self.why = self.why or why
+        self.end_all()
+
+    def end_all(self) -> None:
+        """Each member is asked once: twice only if a signal's handler raises in between."""
+        for core in reversed(list(self.inner)):
+            if not core.shield:
+                core.end(Why.OUTER)
+        self.end_members()
+        self.tell()
+
+    def end_members(self) -> None:
+        with self.lock:
+            members = [member for member in reversed(self.members) if not (member.shield or member.told)]
+        for member in members:
+            member.asked = True
+            if getattr(member, "has_process", True):  # (else it is about to be started: who does that looks again)
+                member.end()
+                member.told = True
+
+    def kill_all(self) -> None:
+        """At once, shielded or not, down to the innermost scope."""
+        with self.lock:
+            if self.closed:
+                return
+            self.why = self.why or Why.CANCELLED
+            self.killing = True
+            members = list(self.members)
+        for core in list(self.inner):
+            core.kill_all()
+        for member in members:
+            member.asked = True
+            member.kill()
+        self.tell()
+
+    def tell(self) -> None:
+        """Something has changed that somebody may wait for."""
+        if self._notice is not None and (self.why is not None or self.closed):
+            self._notice.set()
+        host = self.host
+        if host is not None:
+            host.tell(self)
+
+    def inner_left(self) -> None:
+        """A scope within our block was left: if it was shielded, what it was shielded from comes now."""
+        if self.why is not None:
+            self.tell()
+        if self.outer is not None:
+            self.outer.inner_left()
+
+    def shields(self) -> bool:
+        """Whether an inner scope keeps what ends us from our block."""
+        return any(core.shield or core.shields() for core in list(self.inner))
+
+    # --- leaving ---
+
+    def leave(self, error: BaseException | None) -> None:
+        """The block was left, with that error. May be called again."""
+        if error is not None and not self._is_consequence(error):
+            self.end(Why.BODY)
+        with self.lock:
+            self.left = True
+            for member in [member for member in self.members if not getattr(member, "has_process", True)]:
+                if member.thread == threading.get_ident():
+                    del self.members[member]  # (a signal's handler raised before it was started)
+            closed = self._see_if_over()
+        if closed:
+            self.tell()
+
+    def interrupted(self, times: int) -> None:
+        """Somebody wants to be out of here (Ctrl-C), for the first time, or again."""
+        if times:
+            self.end(Why.CANCELLED)
+        if times > 1:
+            self.kill_all()
+
+    def sweep(self) -> None:
+        """End what its processes have left. Blocks, for some milliseconds if there may be something."""
+        dead, self._dead = self._dead, []
+        left = [member for member in dead if _native.table_get(member) is not None]
+        for member in left:
+            _native.kin_mark_dead(member)
+        if left:
+            _native.kin_sweep()
+
+    def _is_consequence(self, error: BaseException) -> bool:
+        """Whether the block raised it because we, or an outer scope, were being ended."""
+        if self.why is None:
+            return False
+        if isinstance(error, ScopeEnded):
+            return error._scope == self.id or error._scope == self.origin().id
+        return isinstance(error, CancelledError)
+
+    def verdict(self, error: BaseException | None) -> BaseException | None:
+        """What leaving it raises, after a block that raised `error` (`error` itself: let it go on); None: nothing."""
+        if error is not None and self._is_consequence(error):
+            error = None
+        if error is not None and not isinstance(error, Exception):
+            return error
+        errors = self._errors([] if error is None else [error])
+        if self.why is Why.TIMEOUT:
+            late = ScopeTimeout(self.name, self.timeout or 0.0, self.unfinished)
+            if not errors:
+                return late
+            errors.append(late)
+        if errors:
+            group = BaseExceptionGroup(f"{self.name} failed", errors)
+            group.__suppress_context__ = True
+            return group
+        if self.why is Why.OUTER and self.host is not None and not self.host.is_told_by(self.outer):
+            return self.ended()
+        return None
+
+    def _errors(self, errors: list[BaseException]) -> list[BaseException]:
+        """Those, and what else has failed, each once."""
+        failures, self.failures = self.failures, []
+        for failure in failures:
+            found = failure if isinstance(failure, BaseException) else failure.exception(0)
+            if found is not None and all(found is not other for other in errors):
+                errors.append(found)
+        return errors
