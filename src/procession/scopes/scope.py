@@ -103,7 +103,6 @@ class Scope(Face):
         self._core = core
         self._pool = pool
         self._own: OwnPool | None = None
-        self._plain = View(self, PLAIN)
 
     def start(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Handle[T]:
         """Have ``function(*args, **kwargs)`` called in a process of its own; its handle, a future. An ``async def`` runs in an
@@ -112,17 +111,17 @@ class Scope(Face):
         Blocks as `Process.start` does: hardly. Raises ScopeEnded when the scope takes on nothing more, ProcessStateError when
         it is not open or is another process's, UnpicklableError, StartError.
         """
-        return self._plain.start(function, *args, **kwargs)
+        return View(self, PLAIN).start(function, *args, **kwargs)
 
     def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have it called by a worker of the scope's pool; its future. Does not block; raises as `start`."""
-        return self._plain.submit(function, *args, **kwargs)
+        return View(self, PLAIN).submit(function, *args, **kwargs)
 
     def with_options(self, **options: Any) -> View:
         """`start` and `submit` with options: `name`, `timeout` (seconds; then it alone is ended, and has failed), `shield` (it
         is let finish when the scope is ended), `grace`; for tasks also `retries`, `priority`, `memory_limit` (see
         `procession.pool.Options`)."""
-        return self._plain.with_options(**options)
+        return View(self, PLAIN).with_options(**options)
 
     def adopt(self, thing: Any, *, name: str | None = None, shield: bool = False, grace: float | None = None) -> Any:
         """From now on `thing` is over with the scope; returns it. It may be a started Process (ended by SIGTERM and SIGKILL,

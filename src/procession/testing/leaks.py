@@ -93,6 +93,7 @@ def left_since(before: Snapshot, timeout: float = 3.0) -> list[str]:
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.01)
+        gc.collect()  # (a thread may just have let go of the last hold on a circle)
 
 
 def _differences(before: Snapshot, now: Snapshot) -> Iterator[str]:
