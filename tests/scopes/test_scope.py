@@ -11,9 +11,9 @@ from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
 
-import faults
 import pytest
-from conftest import Marks, alive
+import scope_faults as faults
+from scope_tools import Marks, alive
 
 import procession
 from procession import ProcessDied, ProcessStateError, ProcessTimeout, ScopeEnded, ScopeTimeout, scopes

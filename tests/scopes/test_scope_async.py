@@ -7,9 +7,9 @@ import time
 from concurrent.futures import CancelledError
 from typing import Any
 
-import faults
 import pytest
-from conftest import Loops, Marks
+import scope_faults as faults
+from scope_tools import Loops, Marks
 
 import procession
 from procession import ProcessStateError, ScopeEnded, ScopeTimeout

@@ -12,10 +12,10 @@ from procession.core import callers, loops
 from procession.errors import ProcessDied, ProcessStateError, ProcessTimeout
 from procession.pool import verdicts
 from procession.pool.messages import Kind
-from procession.pool.shield import shielded
 from procession.process import callbacks
 from procession.scopes import outcomes
 from procession.scopes.options import ChildOptions
+from procession.scopes.quiet import Quiet
 from procession.scopes.timer import Timer
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ class Handle(Future[T]):
         process = core.context.Process(
             target=outcomes.run, args=(core.outcomes.queue, self._number, *call), name=self.name, daemon=True
         )
-        with shielded():  # (a Ctrl-C in here would leave a process that nobody knows)
+        with Quiet():  # (a Ctrl-C in here would leave a process that nobody knows)
             process.start()
             self._process, self.alive = process, True
             try:
