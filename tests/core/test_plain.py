@@ -113,6 +113,20 @@ def test_a_target_is_found_by_its_name(main: Any) -> None:
         plain.plainly(impostor, (), {}, set())
 
 
+def test_functions_are_arguments_too(main: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    import os.path
+
+    sent = marshal.dumps(plain.plainly(map, (main.scaled, 2, os.path.join, main.factorial), {}, set()))
+    there = types.ModuleType("__main__")
+    monkeypatch.setitem(sys.modules, "__main__", there)
+    target, args, _ = plain.loads(marshal.loads(sent))
+    assert target is map
+    assert args == (there.__dict__["scaled"], 2, os.path.join, there.__dict__["factorial"])
+    assert args[0](2) == 15
+    with pytest.raises(plain.Intricate):
+        plain.plainly(map, (main.closed,), {}, set())
+
+
 def test_modules_that_go_by_value_are_not_ours(main: Any) -> None:
     import json
 

@@ -116,14 +116,15 @@ def test_a_temporary_child_is_not_started_anew(marks: Marks) -> None:
 
 
 def test_leaving_waits_for_permanent_children(marks: Marks) -> None:
-    with procession.supervisor(name="shop") as s:
+    with procession.supervisor(intensity=10_000) as s:
         child = s.start(faults.until, marks.folder, "go")
         faults.mark(marks.folder, "go")
         eventually(lambda: child.restarts >= 2)
         (info,) = s.children()
         assert (info.name, info.restart) == ("until", "permanent")
         child.cancel()
-    assert child.cancelled()
+    assert child.done()
+    assert s.over
 
 
 def test_too_many_restarts_end_all(marks: Marks) -> None:

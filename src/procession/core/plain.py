@@ -5,8 +5,8 @@ child, writes a hundred pages of memory fewer. Whatever is not plain is refused 
 refusal costs a few microseconds and changes nothing. The child has the same interpreter: marshal's format is always the same.
 
 A call is plain when its target is found by its name in an importable module, or is a function of ``__main__`` without a closure
-or attributes, whose globals are modules, plain values, and functions of these two kinds; and its arguments are plain values, or
-handles of shared objects, which are some numbers (`_Handle`).
+or attributes, whose globals are modules, plain values, and functions of these two kinds; and its arguments are plain values,
+functions of these kinds, or handles of shared objects, which are some numbers (`_Handle`).
 """
 
 from __future__ import annotations
@@ -41,13 +41,16 @@ def plainly(target: Any, args: tuple[Any, ...], kwargs: dict[str, Any], modules:
     if cloudpickle is not None and cloudpickle._PICKLE_BY_VALUE_MODULES:
         raise Intricate  # (modules whose functions the user wants to go by value)
     handles = {at: arg for at, arg in enumerate(args) if type(arg).__module__.startswith(_SHARED)}
-    args = tuple(None if at in handles else arg for at, arg in enumerate(args)) if handles else args
+    things = {at: arg for at, arg in enumerate(args) if type(arg) in _NAMED}
+    if handles or things:
+        args = tuple(None if at in handles or at in things else arg for at, arg in enumerate(args))
     _check_plain(args, 4)
     _check_plain(kwargs, 4)
     describing = _Describing(modules)
     described = describing.thing(target)
+    given = {at: describing.thing(thing) for at, thing in things.items()}
     # Last, when nothing can be refused any more: with this they are under way.
-    return described, describing.functions, args, kwargs, {at: _handle(handle) for at, handle in handles.items()}
+    return described, describing.functions, args, kwargs, {at: _handle(handle) for at, handle in handles.items()}, given
 
 
 def _handle(handle: Any) -> tuple[str, str, str, tuple[Any, ...]]:
@@ -148,7 +151,7 @@ def _is_simple(function: types.FunctionType) -> bool:
 
 def loads(call: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
     """In the child: target, arguments and keyword arguments. The functions of ``__main__`` are at home in its ``__main__``."""
-    target, functions, args, kwargs, handles = call
+    target, functions, args, kwargs, handles, given = call
     if handles:
         args = tuple(_received(handles[at]) if at in handles else arg for at, arg in enumerate(args))
     made: dict[str, Any] = {}
@@ -163,6 +166,8 @@ def loads(call: tuple[Any, ...]) -> tuple[Any, tuple[Any, ...], dict[str, Any]]:
                 main[key] = _find(thing, made)
             if annotations:
                 function.__annotations__ = {key: _find(thing, made) for key, thing in annotations.items()}
+    if given:
+        args = tuple(_find(given[at], made) if at in given else arg for at, arg in enumerate(args))
     return _find(target, made), args, kwargs
 
 

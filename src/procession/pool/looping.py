@@ -14,10 +14,10 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.core.remote import written
 from procession.errors import TaskStopped
 from procession.pool import messages
 from procession.pool.messages import Kind
-from procession.pool.writing import written
 from procession.share.queues import _Part as Part
 from procession.sync import tasks
 

@@ -16,11 +16,11 @@ from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procession import _native
+from procession.core.remote import represented, written
 from procession.errors import TaskStopped
 from procession.pool import caps, messages, obituary, relay, service, tokens
 from procession.pool.functions import Loader
 from procession.pool.messages import Kind, Shape
-from procession.pool.writing import shown, written
 from procession.share import queues  # noqa: F401  (so that the zygote has it: each worker is handed two)
 
 if TYPE_CHECKING:
@@ -211,7 +211,7 @@ class _Worker:
             except TaskStopped:
                 raise
             except BaseException as error:  # (whatever its pickling raises, sys.exit as well)
-                kind, value = Kind.UNSENT, (*written(error), shown(value))
+                kind, value = Kind.UNSENT, (*written(error), represented(value))
 
     def failed(self, number: int, aux: int, body: Any, error: BaseException, value: Any) -> None:
         """A task that the inner loop did raised something, or returned what could not be put."""
@@ -224,7 +224,7 @@ class _Worker:
             elif value is None:
                 kind, value = Kind.ERROR, written(error)
             else:
-                kind, value = Kind.UNSENT, (*written(error), shown(value))
+                kind, value = Kind.UNSENT, (*written(error), represented(value))
             del error
             self.put(number, kind, value, time.perf_counter_ns())
             _native.work_guard(0)

@@ -17,9 +17,9 @@ REFUSED = 77
 
 #: What every zygote has, or must not import.
 _KNOWN = {"__main__", "__mp_main__", "cloudpickle", "multiprocessing", "procession", *sys.builtin_module_names}
-#: ... but for these of ours, which not every program needs: one brings cloudpickle, the other all that a pool's workers are
-#: made of.
-_SOME = ("procession.core.pickling", "procession.pool.worker")
+#: ... but for these of ours, which not every program needs: one brings cloudpickle, the others all that a pool's workers, and
+#: the children of scopes, are made of.
+_SOME = ("procession.core.pickling", "procession.pool.worker", "procession.scopes.child")
 
 
 class Lessons:

@@ -11,9 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from procession.core import callers, loops
 from procession.errors import ProcessDied, ProcessStateError, ProcessTimeout
 from procession.pool import verdicts
-from procession.pool.messages import Kind
 from procession.process import callbacks
-from procession.scopes import outcomes
+from procession.scopes import child
 from procession.scopes.options import ChildOptions
 from procession.scopes.quiet import Quiet
 from procession.scopes.timer import Timer
@@ -131,8 +130,9 @@ class Handle(Future[T]):
         core, call = self._core, self._call
         assert core is not None
         assert call is not None
+        function, args, kwargs = call
         process = core.context.Process(
-            target=outcomes.run, args=(core.outcomes.queue, self._number, *call), name=self.name, daemon=True
+            target=child.run, args=(core.outcomes.queue, self._number, function, kwargs, *args), name=self.name, daemon=True
         )
         with Quiet():  # (a Ctrl-C in here would leave a process that nobody knows)
             process.start()
@@ -182,7 +182,7 @@ class Handle(Future[T]):
         """Whether it has failed, now that its process has ended."""
         self._said = said
         if said is not None:
-            return said.kind != Kind.VALUE
+            return said.kind != child.VALUE
         return self._timed_out or (process.exitcode != 0 and not self.asked)
 
     def conclude(self, error: BaseException | None = None) -> None:
@@ -192,7 +192,7 @@ class Handle(Future[T]):
         if error is None and said is None:
             error = self._verdict(process, code)
         self._core = self._call = None
-        self._end_as(error, failed=error is not None or (said is not None and said.kind != Kind.VALUE))
+        self._end_as(error, failed=error is not None or (said is not None and said.kind != child.VALUE))
 
     def _verdict(self, process: Process | None, code: int | None) -> BaseException | None:
         pid = None if process is None or process._popen is None else process._popen.pid
@@ -236,7 +236,7 @@ class Handle(Future[T]):
             try:
                 if hasattr(value, "load"):
                     value = value.load()
-                if said.kind == Kind.VALUE:
+                if said.kind == child.VALUE:
                     self._result = value
                 else:
                     self._exception = verdicts.loaded(value[:3])

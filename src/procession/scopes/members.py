@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from procession.scopes.core import Core
 
-__all__ = ["Adoptable", "AdoptedProcess", "AdoptedThing", "Task", "adopted"]
+__all__ = ["Adoptable", "AdoptedProcess", "AdoptedQueue", "AdoptedThing", "Task", "adopted"]
 
 
 class Adoptable(Protocol):
@@ -144,6 +144,41 @@ class AdoptedThing:
         self._core.gone(self)
 
 
+class AdoptedQueue:
+    """A DispatchQueue: over when it is closed and its blocks have ended. (What a block raises is its future's.)"""
+
+    told = asked = False
+
+    def __init__(self, core: Core, queue: Any, shield: bool) -> None:
+        self._core = core
+        self._queue = queue
+        self.name = str(queue.name)
+        self.shield = shield
+
+    def watch(self) -> None:
+        pass
+
+    def close(self) -> None:
+        """The last block tells of its end: it runs when all before it have."""
+        try:
+            last = self._queue.barrier_async(int)
+        except RuntimeError:  # it was closed before
+            self._queue.join()
+            self._core.gone(self)
+            return
+        self._queue.close()
+        last.add_done_callback(self._over)
+
+    def end(self) -> None:
+        self._queue.close(stop=True)
+        self._core.gone(self)
+
+    kill = end
+
+    def _over(self, last: Any) -> None:
+        self._core.gone(self)
+
+
 def adopted(core: Core, thing: Any, name: str | None, shield: bool, grace: float) -> Any:
     """The member for it. Raises TypeError for what is none of these, ProcessStateError for a process that does not run."""
     if isinstance(thing, Process):
@@ -152,10 +187,12 @@ def adopted(core: Core, thing: Any, name: str | None, shield: bool, grace: float
         return AdoptedProcess(core, thing, shield, grace)
     if hasattr(thing, "_condition") and hasattr(thing, "_waiters"):
         return Task(core, thing, name or "a task", shield)
+    if hasattr(thing, "barrier_async"):
+        return AdoptedQueue(core, thing, shield)
     missing = [method for method in ("close", "cancel", "add_done_callback") if not callable(getattr(thing, method, None))]
     if missing:
         raise TypeError(
-            f"cannot adopt {thing!r}: expected a started process, a future, or an object with close(), cancel() and "
-            f"add_done_callback(); it has no {', '.join(missing)}"
+            f"cannot adopt {thing!r}: expected a started process, a future, a dispatch queue, or an object with close(), "
+            f"cancel() and add_done_callback(); it has no {', '.join(missing)}"
         )
     return AdoptedThing(core, thing, name or getattr(thing, "name", None) or type(thing).__name__, shield)

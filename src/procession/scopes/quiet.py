@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import signal
 import threading
+from _signal import getsignal  # type: ignore[import-not-found]  # (the other one makes an object of each number)
 from typing import Any
 
 __all__ = ["Quiet"]
 
-_ALL = sorted(signal.valid_signals())
+_ALL = sorted(map(int, signal.valid_signals()))
 
 
 class Quiet:
@@ -24,7 +25,7 @@ class Quiet:
             return
         try:
             for number in _ALL:
-                handler = signal.getsignal(number)
+                handler = getsignal(number)
                 if callable(handler):
                     self._handlers[number] = handler
                     self._replaced.append(number)

@@ -10,7 +10,7 @@ from typing import Any, ParamSpec, TypeVar
 from procession.scopes.core import Core
 from procession.scopes.face import Face
 from procession.scopes.handle import Handle
-from procession.scopes.members import AdoptedThing, Task, adopted
+from procession.scopes.members import AdoptedQueue, AdoptedThing, Task, adopted
 from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_name, check_seconds
 from procession.scopes.pools import OwnPool
 
@@ -133,12 +133,13 @@ class Scope(Face):
         self._take(member)
         return thing
 
-    def queue(self, name: str | None = None, *args: Any, **options: Any) -> Any:
-        """A `DispatchQueue` (its arguments), closed when the block is left, and over when its blocks are done."""
+    def queue(self, name: str, *args: Any, **options: Any) -> Any:
+        """A `DispatchQueue` (its arguments): closed when the block is left, and its blocks are waited for; when the scope is
+        ended, they are stopped. What a block raises is its future's, and no failure of the scope."""
         from importlib import import_module
 
         made = import_module("procession.dispatch").DispatchQueue(name, *args, **options)  # (the room beside ours)
-        return self.adopt(made, name=name)
+        return self.adopt(made)
 
     # --- inside ---
 
@@ -193,5 +194,5 @@ class Scope(Face):
 
     def _closing(self) -> None:
         for member in list(self._core.members):
-            if isinstance(member, AdoptedThing):
+            if isinstance(member, AdoptedQueue | AdoptedThing):
                 member.close()

@@ -1,4 +1,4 @@
-"""Errors, as a worker writes them down for the pool: whatever is wrong with them, something can be said."""
+"""How an exception is written down in the process that raised it. What it becomes where it is read: pool/verdicts.py."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any
 from procession.core import codec
 from procession.errors import TaskStopped
 
-__all__ = ["shown", "written"]
+__all__ = ["represented", "said", "written"]
 
 
-def shown(value: Any) -> str:
+def represented(value: Any) -> str:
+    """Its repr, whatever that raises."""
     try:
         return repr(value)
     except Exception as error:
@@ -26,13 +27,14 @@ def written(error: BaseException) -> tuple[bytes | None, str, str]:
     except TaskStopped:
         raise
     except BaseException as reason:
-        return None, f"{_said(error)} (it cannot be pickled: {_said(reason)})", text
+        return None, f"{said(error)} (it cannot be pickled: {said(reason)})", text
     finally:
         error.__traceback__ = None
-    return pickle, _said(error), text
+    return pickle, said(error), text
 
 
-def _said(error: BaseException) -> str:
+def said(error: BaseException) -> str:
+    """Its kind and its text, whatever that raises."""
     try:
         return f"{type(error).__qualname__}: {error}"
     except Exception as reason:
