@@ -409,6 +409,25 @@ def test_pool_retry(run: Run) -> None:
     ]
 
 
+def test_scope(run: Run) -> None:
+    assert printed(run, "scope") == [
+        "results: 9 16",
+        "scope kitchen failed: the soup is burnt; helpers ended: [True, True, True]",
+        "late: ('the slow one',)",
+        "cancelled: True shielded: 25",
+        "scope dining room failed: the soup is burnt",
+    ]
+
+
+def test_supervisor(run: Run) -> None:
+    assert printed(run, "supervisor") == [
+        "started anew: ['first 0', 'second 1', 'third 1']",
+        "stopped: True True True",
+        "three after 2 restarts",
+        "supervisor well: fail was started anew 2 times, and failed with no water",
+    ]
+
+
 def test_pool_state(run: Run) -> None:
     assert printed(run, "pool_state") == [
         "['answer 0', 'answer 1', 'answer 2', 'answer 3']",

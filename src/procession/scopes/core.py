@@ -12,16 +12,16 @@ from __future__ import annotations
 import itertools
 import os
 import threading
-from concurrent.futures import CancelledError
-from enum import Enum
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procession import _native
-from procession.errors import ProcessStateError, ScopeEnded, ScopeTimeout
+from procession.errors import ProcessStateError
 from procession.pool.contexts import context_of
+from procession.scopes import verdicts
 from procession.scopes.current import innermost
 from procession.scopes.outcomes import Outcomes
 from procession.scopes.timer import Timer
+from procession.scopes.why import Why
 
 if TYPE_CHECKING:
     from procession.process.process import Process
@@ -29,16 +29,6 @@ if TYPE_CHECKING:
     from procession.scopes.hosts import Host
 
 __all__ = ["Core", "Member", "Why"]
-
-
-class Why(Enum):
-    """What a scope was ended by. The value completes "scope takes on nothing more: "."""
-
-    FAILED = "something in it failed"
-    BODY = "its block raised"
-    CANCELLED = "it was cancelled"
-    OUTER = "an outer scope was ended"
-    TIMEOUT = "its time limit has passed"
 
 
 class Member(Protocol):
@@ -57,6 +47,8 @@ class Member(Protocol):
 
 
 _numbers = itertools.count(1)
+#: From so many on it is looked whether they are known still.
+MOST_DEAD = 64
 
 
 class Core:
@@ -126,18 +118,6 @@ class Core:
         if self.pid != os.getpid():
             raise ProcessStateError(f"{self.name} belongs to process {self.pid}, which opened it; this is {os.getpid()}")
 
-    def ended(self) -> ScopeEnded:
-        """What is raised to who wants something of it that it has not any more."""
-        if self.why is None:
-            return ScopeEnded(self.name, "its block has been left")
-        first = self.origin()
-        reason = first.why.value if first.why is not None else ""
-        if first.why is Why.FAILED and hasattr(first.failures[0], "name"):
-            reason = f"{first.failures[0].name} failed"
-        error = ScopeEnded(first.name, reason)
-        error._scope = first.id
-        return error
-
     def origin(self) -> Core:
         """Where the ending began: itself, or an outer one."""
         return self.outer.origin() if self.why is Why.OUTER and self.outer is not None else self
@@ -170,7 +150,7 @@ class Core:
         if self.host is None:
             raise ProcessStateError(f"{self.name} is not open: use it in a with statement")
         if self.why is not None or self.closed:
-            raise self.ended()
+            raise verdicts.ended(self)
 
     def enlist(self, member: Member) -> None:
         """It is to be over before we are. Raises ScopeEnded, ProcessStateError."""
@@ -179,7 +159,7 @@ class Core:
             if self.why is None and not self.closed:
                 self.members[member] = None
                 return
-        raise self.ended()
+        raise verdicts.ended(self)
 
     def start(self, handle: Handle[Any]) -> None:
         """Start a child. Raises as `enlist`, and what a start raises; nothing is left then."""
@@ -210,8 +190,11 @@ class Core:
     def note_dead(self, process: Process) -> None:
         """If it left anything behind, that is ended before we are over."""
         popen = process._popen
-        if popen is not None:
-            self._dead.append(popen.child.member)
+        if popen is None:
+            return
+        if len(self._dead) >= MOST_DEAD:  # (a supervisor may go on for years)
+            self._dead = [member for member in self._dead if _native.table_get(member) is not None]
+        self._dead.append(popen.child.member)
 
     def fail(self, failure: Any) -> bool:
         """A member that has failed, or an error; whether it is the first, so that all must be ended."""
@@ -315,7 +298,7 @@ class Core:
 
     def leave(self, error: BaseException | None) -> None:
         """The block was left, with that error. May be called again."""
-        if error is not None and not self._is_consequence(error):
+        if error is not None and not verdicts.is_consequence(self, error):
             self.end(Why.BODY)
         with self.lock:
             self.left = True
@@ -341,40 +324,3 @@ class Core:
             _native.kin_mark_dead(member)
         if left:
             _native.kin_sweep()
-
-    def _is_consequence(self, error: BaseException) -> bool:
-        """Whether the block raised it because we, or an outer scope, were being ended."""
-        if self.why is None:
-            return False
-        if isinstance(error, ScopeEnded):
-            return error._scope == self.id or error._scope == self.origin().id
-        return isinstance(error, CancelledError)
-
-    def verdict(self, error: BaseException | None) -> BaseException | None:
-        """What leaving it raises, after a block that raised `error` (`error` itself: let it go on); None: nothing."""
-        if error is not None and self._is_consequence(error):
-            error = None
-        if error is not None and not isinstance(error, Exception):
-            return error
-        errors = self._errors([] if error is None else [error])
-        if self.why is Why.TIMEOUT:
-            late = ScopeTimeout(self.name, self.timeout or 0.0, self.unfinished)
-            if not errors:
-                return late
-            errors.append(late)
-        if errors:
-            group = BaseExceptionGroup(f"{self.name} failed", errors)
-            group.__suppress_context__ = True
-            return group
-        if self.why is Why.OUTER and self.host is not None and not self.host.is_told_by(self.outer):
-            return self.ended()
-        return None
-
-    def _errors(self, errors: list[BaseException]) -> list[BaseException]:
-        """Those, and what else has failed, each once."""
-        failures, self.failures = self.failures, []
-        for failure in failures:
-            found = failure if isinstance(failure, BaseException) else failure.exception(0)
-            if found is not None and all(found is not other for other in errors):
-                errors.append(found)
-        return errors

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from procession import _native
 from procession.errors import ProcessStateError
-from procession.scopes.core import Core, Why
+from procession.scopes import verdicts
+from procession.scopes.core import Core
 from procession.scopes.hosts import Host, TaskHost, ThreadHost, host_of_task, is_cancellation
+from procession.scopes.why import Why
 
 __all__ = ["Face"]
 
@@ -57,11 +59,11 @@ class Face:
         assert isinstance(host, TaskHost)
         self._check_host()
         rest = host.leave(error)
-        cancellation = rest if is_cancellation(rest) else None
+        block = None if is_cancellation(rest) else rest
+        cancellation = rest if block is None else None
         try:
-            cancellation = await self._leave_async(host, None if cancellation is not None else rest, cancellation)
-            raised = core.verdict(None if rest is cancellation else rest)
-            core.close()
+            cancellation = await self._leave_async(host, block, cancellation)
+            raised = verdicts.verdict(core, block)
             if raised is None:
                 raised = cancellation
             elif cancellation is not None:
@@ -70,8 +72,9 @@ class Face:
                 return raised is None
             raise raised
         finally:
-            del rest, cancellation, error, self  # (no circle with the traceback)
+            core.close()
             raised = None
+            del rest, block, cancellation, error, self  # (no circle with the traceback)
 
     def _open(self, host: Host) -> None:
         core = self._core
@@ -103,7 +106,7 @@ class Face:
         if interrupts:
             core.close()
             return interrupts[0]
-        raised = core.verdict(error)
+        raised = verdicts.verdict(core, error)
         core.close()
         return raised if raised is not None and raised is not error else raised is None
 
@@ -188,8 +191,8 @@ class Face:
     def _is_ready(self, wait: int) -> bool:
         return bool(self._core.watched()._is_ready(wait))
 
-    def _unwatch(self, wait: int) -> None:
-        self._core.watched()._unwatch(wait)
+    def _unwatch(self, wait: int, *reported: bool) -> None:
+        self._core.watched()._unwatch(wait, *reported)
 
     def __reduce__(self) -> Any:
         raise TypeError(f"{self._core.name} cannot be sent to another process")
