@@ -23,6 +23,12 @@ def test_results_come_home(loops: Loops) -> None:
             assert await s.start(abs, -2).result_async(30) == 2
             with pytest.raises(TimeoutError):
                 await s.start(faults.sleep_for_ever).result_async(0.01)
+            stopped = s.start(faults.sleep_for_ever)
+            with pytest.raises(TimeoutError):
+                await stopped.result_async(0.01, stop=True)
+            with pytest.raises(CancelledError):
+                await stopped.exception_async()
+            assert await child.exception_async() is None
             s.cancel()
         assert task.done()
         assert procession.active_children() == []

@@ -70,17 +70,20 @@ def supervise() -> None:
         s.stop()
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # (in a weak reference's callback, say)
 @pytest.mark.parametrize("what", [block, supervise])
 def test_ctrl_c_at_any_moment(what: Any, keyboard: Keyboard) -> None:
+    what()  # (imports that are interrupted would be told of, and are not what this is about)
     seed = random.randrange(2**32)
     chance = random.Random(seed)
     for number in range(ROUNDS):
         try:
-            keyboard.after(chance.uniform(0.0001, 0.05))
-            what()
-        except KeyboardInterrupt:
-            pass
-        finally:
+            try:
+                keyboard.after(chance.uniform(0.0001, 0.05))
+                what()
+            finally:
+                keyboard.rest()
+        except KeyboardInterrupt:  # (in `rest`, perhaps)
             keyboard.rest()
         assert procession.active_children() == [], f"round {number}, seed {seed}"
 
@@ -143,6 +146,7 @@ def test_what_is_left_open_goes_with_its_process(how: str, program: Any) -> None
     assert not alive(running.pid)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_handler_that_raises_in_a_start_leaves_no_process() -> None:
     """Any handler, not only that of Ctrl-C."""
 
@@ -157,15 +161,16 @@ def test_a_handler_that_raises_in_a_start_leaves_no_process() -> None:
     try:
         for _ in range(ROUNDS * 2):
             try:
-                with procession.scope(grace=0.5) as s:
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.004))
-                    for _ in range(3):
-                        s.start(faults.sleep_for_ever)
-                    s.cancel()
+                try:
+                    with procession.scope(grace=0.5) as s:
+                        signal.setitimer(signal.ITIMER_REAL, chance.uniform(0.0001, 0.004))
+                        for _ in range(3):
+                            s.start(faults.sleep_for_ever)
+                        s.cancel()
+                finally:
+                    signal.setitimer(signal.ITIMER_REAL, 0)
             except (Alarm, ExceptionGroup):
                 pass
-            finally:
-                signal.setitimer(signal.ITIMER_REAL, 0)
     finally:
         signal.signal(signal.SIGALRM, before)
     assert procession.active_children() == []

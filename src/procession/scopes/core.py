@@ -20,6 +20,7 @@ from procession.pool.contexts import context_of
 from procession.scopes import verdicts
 from procession.scopes.current import innermost
 from procession.scopes.outcomes import Outcomes
+from procession.scopes.quiet import Quiet
 from procession.scopes.timer import Timer
 from procession.scopes.why import Why
 
@@ -82,12 +83,21 @@ class Core:
     # --- opening ---
 
     def open(self, host: Host) -> None:
-        """Its block begins. The last step is one, so that a signal's handler that raises leaves it open or not."""
+        """Its block begins. After an error, and when a signal's handler raises, it does not."""
+        try:
+            with Quiet():
+                self._open(host)
+        except BaseException:
+            self.close()
+            self.host = None
+            raise
+
+    def _open(self, host: Host) -> None:
         outer = innermost.get()
         self.outer = outer if outer is not None and outer._holds(host) else None
+        self.host = host
         if self.timeout is not None:
             self._timer = Timer(self.timeout, self.expire)
-        self.host = host
         innermost.set(self)
         if self.outer is not None:
             self.outer.inner[self] = None

@@ -118,7 +118,9 @@ class Face:
         core.leave(error if error is not None else cancellation)
         self._closing()
         try:
-            if not core.closed:
+            if core.closed:
+                await host.loop.checkpoint()
+            else:
                 await host.over.wait()
             await self._tidy_async()
             return cancellation

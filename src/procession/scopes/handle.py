@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import CancelledError, Future, _base
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from procession.core import callers, loops
+from procession.core import awaited, callers, loops
 from procession.errors import ProcessDied, ProcessStateError, ProcessTimeout
 from procession.pool import verdicts
 from procession.process import callbacks
@@ -91,25 +91,28 @@ class Handle(Future[T]):
         self._unpack()
         return super().exception(0)
 
-    async def result_async(self, timeout: float | None = None) -> T:
-        """`result` for an event loop, without a thread. Cancelled, it leaves the child alone."""
-        loop = loops.current()
-        deadline = loop.deadline(timeout)
-        note = loop.note()
-        told: Any = _Told(loop, note)
-        with self._condition:
-            if self.done():
-                note.set()
-            else:
-                self._waiters.append(told)
+    async def result_async(self, timeout: float | None = None, *, stop: bool = False) -> T:
+        """`result` for an event loop, without a thread. With ``stop=True`` the child is ended, as `cancel` does it, when the
+        await is cancelled or `timeout` seconds are over."""
+        await self._ended(timeout, stop)
         try:
-            if not await note.wait(deadline):
-                raise TimeoutError
+            return self.result(0)
         finally:
-            with self._condition:
-                if told in self._waiters:
-                    self._waiters.remove(told)
-        return self.result(0)
+            del self  # (no circle with the traceback)
+
+    async def exception_async(self, timeout: float | None = None, *, stop: bool = False) -> BaseException | None:
+        """`exception` for an event loop; otherwise as `result_async`."""
+        await self._ended(timeout, stop)
+        return self.exception(0)
+
+    async def _ended(self, timeout: float | None, stop: bool) -> None:
+        try:
+            if not await awaited.done(self, loops.current().deadline(timeout)):
+                raise TimeoutError
+        except BaseException:
+            if stop:
+                self.cancel()
+            raise
 
     def __await__(self) -> Generator[Any, None, T]:
         """In an event loop: ``await handle``, as `result_async`."""
@@ -242,19 +245,6 @@ class Handle(Future[T]):
                     self._exception = verdicts.loaded(value[:3])
             except BaseException as error:
                 self._exception = error
-
-
-class _Told:
-    """Waits for a future, as `concurrent.futures.wait` has it, in an event loop."""
-
-    def __init__(self, loop: loops.Loop, note: loops.Note) -> None:
-        self._loop = loop
-        self._note = note
-
-    def add_result(self, future: Any) -> None:
-        self._loop.from_thread(self._note.set)
-
-    add_exception = add_cancelled = add_result
 
 
 def _run_callback(call: Callable[[Any], object], handle: Handle[Any]) -> None:

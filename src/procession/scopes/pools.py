@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from procession.core import loops
 from procession.pool.executor import ProcessPoolExecutor
 
 if TYPE_CHECKING:
@@ -26,10 +25,8 @@ class OwnPool:
 
     async def end_async(self, core: Core) -> None:
         """The same in an event loop."""
-        loop = loops.current()
         for worker in self._dismiss(core):
-            while worker.is_alive():
-                await loop.usable(worker.sentinel)
+            await worker.join_async()
 
     def _dismiss(self, core: Core) -> list[Any]:
         workers = list(self.pool._processes.values())
