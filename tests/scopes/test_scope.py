@@ -407,6 +407,26 @@ def test_anything_that_keeps_the_protocol_is_adopted() -> None:
             s.adopt(procession.Process())
 
 
+def test_a_dispatch_queue_is_over_with_it(marks: Marks) -> None:
+    with procession.scope() as s:
+        queue = s.queue("kitchen")
+        blocks = [queue.async_(pow, 2, number) for number in range(20)]
+    assert [block.result(0) for block in blocks] == [2**number for number in range(20)]
+    with pytest.raises(RuntimeError):
+        queue.async_(abs, 1)
+    with procession.scope() as s:
+        queue = s.queue("kitchen", concurrent=True)
+        block = queue.async_(faults.mark_and_sleep, marks.folder, "up")
+        marks.wait("up")
+        s.cancel()
+    assert block.cancelled()
+    with procession.scope() as s:
+        with procession.ProcessPoolExecutor(1) as pool:
+            queue = s.adopt(procession.DispatchQueue("closed", executor=pool))
+            queue.close()
+    assert s.over
+
+
 # --- what is refused ---
 
 

@@ -75,7 +75,7 @@ class Core:
         self.closed = False
         self.killing = False
         self._timer: Timer | None = None
-        self._outcomes: Outcomes | None = None
+        self.outcomes: Outcomes  # from its opening on
         self._dead: list[int] = []  # in the process table: processes that may have left something
         self._children = itertools.count(1)
         self._notice: Any = None
@@ -96,6 +96,7 @@ class Core:
         outer = innermost.get()
         self.outer = outer if outer is not None and outer._holds(host) else None
         self.host = host
+        self.outcomes = Outcomes()
         if self.timeout is not None:
             self._timer = Timer(self.timeout, self.expire)
         innermost.set(self)
@@ -144,12 +145,6 @@ class Core:
             return self._notice
 
     # --- members ---
-
-    @property
-    def outcomes(self) -> Outcomes:
-        if self._outcomes is None:
-            self._outcomes = Outcomes()
-        return self._outcomes
 
     def number(self) -> int:
         return next(self._children)

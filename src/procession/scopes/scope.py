@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from procession.scopes.core import Core
 from procession.scopes.face import Face
@@ -13,6 +13,9 @@ from procession.scopes.handle import Handle
 from procession.scopes.members import AdoptedQueue, AdoptedThing, Task, adopted
 from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_name, check_seconds
 from procession.scopes.pools import OwnPool
+
+if TYPE_CHECKING:
+    from procession.dispatch.queue import DispatchQueue
 
 __all__ = ["Scope", "View", "scope"]
 
@@ -123,7 +126,7 @@ class Scope(Face):
         `procession.pool.Options`)."""
         return View(self, PLAIN).with_options(**options)
 
-    def adopt(self, thing: Any, *, name: str | None = None, shield: bool = False, grace: float | None = None) -> Any:
+    def adopt(self, thing: T, *, name: str | None = None, shield: bool = False, grace: float | None = None) -> T:
         """From now on `thing` is over with the scope; returns it. It may be a started Process (ended by SIGTERM and SIGKILL,
         and failed with another exit code than 0), a future (cancelled), or an object with ``close()``, ``cancel()`` and
         ``add_done_callback(function)``, as `procession.scopes.Adoptable` has them. Raises as `start`, TypeError."""
@@ -133,13 +136,16 @@ class Scope(Face):
         self._take(member)
         return thing
 
-    def queue(self, name: str, *args: Any, **options: Any) -> Any:
-        """A `DispatchQueue` (its arguments): closed when the block is left, and its blocks are waited for; when the scope is
-        ended, they are stopped. What a block raises is its future's, and no failure of the scope."""
-        from importlib import import_module
+    def queue(self, name: str, *args: Any, **options: Any) -> DispatchQueue:
+        """A `DispatchQueue` (its arguments), done by the workers of the scope's pool unless `executor` or `target` says
+        otherwise: closed when the block is left, and its blocks are waited for; when the scope is ended, they are stopped. What
+        a block raises is its future's, and no failure of the scope."""
+        from procession.dispatch.queue import DispatchQueue
 
-        made = import_module("procession.dispatch").DispatchQueue(name, *args, **options)  # (the room beside ours)
-        return self.adopt(made)
+        self._core.check_open()
+        if options.get("target") is None:
+            options.setdefault("executor", self._workers())
+        return self.adopt(DispatchQueue(name, *args, **options))
 
     # --- inside ---
 
@@ -167,11 +173,7 @@ class Scope(Face):
         return future
 
     def _executor(self, options: ChildOptions) -> Any:
-        pool = self._pool
-        if pool is None:
-            if self._own is None:
-                self._own = OwnPool(self._core)
-            pool = self._own.pool
+        pool = self._workers()
         wanted = dict(options.task)
         wanted.update({"name": options.name} if options.name is not None else {})
         wanted.update({"timeout": options.timeout} if options.timeout is not None else {})
@@ -181,6 +183,15 @@ class Scope(Face):
         if wanted and set(wanted) != {"name"}:
             raise TypeError(f"{pool!r} knows no options")
         return pool
+
+    def _workers(self) -> Any:
+        """The pool, yours or its own."""
+        if self._pool is not None:
+            return self._pool
+        with self._core.lock:
+            if self._own is None:
+                self._own = OwnPool(self._core)
+            return self._own.pool
 
     def _tidy(self) -> None:
         if self._own is not None:
