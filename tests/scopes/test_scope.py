@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import pytest
@@ -94,6 +95,16 @@ def test_several_failures_are_one_group(marks: Marks) -> None:
     assert sorted(type(error).__name__ for error in caught.value.exceptions) == ["LookupError", "ValueError"]
 
 
+def test_every_start_method(ctx: Any) -> None:
+    with pytest.raises(ExceptionGroup) as caught, procession.scope(mp_context=ctx) as s:
+        children = [s.start(abs, -1), s.start(lambda: 5), s.submit(abs, -2)]
+        assert [child.result(30) for child in children] == [1, 5, 2]
+        other = s.start(faults.sleep_for_ever)
+        s.start(faults.raise_value_error)
+    assert [type(error) for error in caught.value.exceptions] == [ValueError]
+    assert other.cancelled()
+
+
 # --- the block ---
 
 
@@ -151,6 +162,17 @@ def test_cancel_ends_all_and_raises_nothing() -> None:
     assert all(child.cancelled() for child in children)
     assert s.cancelled
     assert not s.failing
+
+
+def test_a_signals_handler_may_cancel() -> None:
+    before = signal.signal(signal.SIGALRM, lambda *_: s.cancel())
+    try:
+        with procession.scope() as s:
+            child = s.start(faults.sleep_for_ever)
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+        assert child.cancelled()
+    finally:
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_one_child_is_cancelled() -> None:
@@ -501,14 +523,14 @@ def test_neither_scope_nor_handle_can_be_sent() -> None:
 
 
 def test_in_a_forked_child_it_is_refused() -> None:
-    read, write = os.pipe()
     with procession.scope(60) as s:
-        s.start(abs, 1)
+        child = s.start(faults.sleep_for_ever)
         pid = os.fork()
         if pid == 0:
             code = 1
             try:
-                for use in (lambda: s.start(abs, 1), s.cancel, lambda: s.__exit__(None, None, None)):
+                leave = partial(s.__exit__, None, None, None)
+                for use in (partial(s.start, abs, 1), s.cancel, leave, child.result, child.cancel):
                     with pytest.raises(ProcessStateError, match="belongs to process"):
                         use()
                 with procession.scope() as own:
@@ -519,8 +541,7 @@ def test_in_a_forked_child_it_is_refused() -> None:
                 os._exit(code)
         assert os.waitpid(pid, 0)[1] == 0
         assert s.start(abs, -1).result(30) == 1
-    os.close(read)
-    os.close(write)
+        child.cancel()
 
 
 def test_one_that_is_never_left_is_ended_with_a_warning(marks: Marks) -> None:

@@ -140,6 +140,33 @@ def test_a_cancellation_from_outside_ends_all_and_goes_on(loops: Loops, where: s
     loops.run(main)
 
 
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_in_anyio(backend: str) -> None:
+    anyio = pytest.importorskip("anyio", reason="anyio is not installed")
+    if backend == "trio":
+        pytest.importorskip("trio", reason="trio is not installed")
+    children: list[Any] = []
+
+    async def fail() -> None:
+        async with procession.scope() as s:
+            s.start(faults.raise_value_error)
+            await anyio.sleep_forever()
+
+    async def main() -> None:
+        with anyio.move_on_after(0.02) as limit:
+            async with procession.scope() as s:
+                children.append(s.start(faults.sleep_for_ever))
+        assert limit.cancelled_caught
+        assert children[0].cancelled()
+        with pytest.raises(ExceptionGroup) as caught:
+            async with anyio.create_task_group() as group:
+                group.start_soon(fail)
+                group.start_soon(anyio.sleep_forever)
+        assert caught.group_contains(ValueError, match="fails")
+
+    anyio.run(main, backend=backend)
+
+
 def test_a_failure_while_it_is_left(loops: Loops, marks: Marks) -> None:
     async def main() -> None:
         with pytest.raises(ExceptionGroup) as caught:

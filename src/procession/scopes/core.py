@@ -61,7 +61,7 @@ class Core:
         self.timeout = timeout
         self.shield = shield
         self.context = context_of(context)
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # (a signal's handler may call `cancel` in the middle of anything)
         self.pid = os.getpid()
         self.id = (self.pid, next(_numbers))
         self.host: Host | None = None  # who runs its block, while it does
@@ -237,7 +237,7 @@ class Core:
         """Its time is over."""
         with self.lock:
             if self.why is None and not self.closed:
-                self.unfinished = tuple(member.name for member in self.members)
+                self.unfinished = (*(member.name for member in self.members), *(core.name for core in self.inner))
         self.end(Why.TIMEOUT)
 
     def end(self, why: Why) -> None:

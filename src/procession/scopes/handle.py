@@ -71,7 +71,7 @@ class Handle(Future[T]):
         core = self._core
         if core is None or self.done():
             return self.cancelled()
-        core.check_process()
+        self._check_process()
         core.cancel(self)
         return True
 
@@ -79,6 +79,7 @@ class Handle(Future[T]):
         """What its function returned; waits for its end, up to `timeout` seconds. Raises as the class says; TimeoutError when
         it has not ended in time."""
         try:
+            self._check_process()
             super().exception(timeout)
             self._unpack()
             return super().result(0)
@@ -87,6 +88,7 @@ class Handle(Future[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise, None if nothing; waits as that does. Raises CancelledError; TimeoutError."""
+        self._check_process()
         super().exception(timeout)
         self._unpack()
         return super().exception(0)
@@ -106,6 +108,7 @@ class Handle(Future[T]):
         return self.exception(0)
 
     async def _ended(self, timeout: float | None, stop: bool) -> None:
+        self._check_process()
         try:
             if not await awaited.done(self, loops.current().deadline(timeout)):
                 raise TimeoutError
@@ -113,6 +116,12 @@ class Handle(Future[T]):
             if stop:
                 self.cancel()
             raise
+
+    def _check_process(self) -> None:
+        """A forked child's copy would never end."""
+        core = self._core
+        if core is not None and not self.done():
+            core.check_process()
 
     def __await__(self) -> Generator[Any, None, T]:
         """In an event loop: ``await handle``, as `result_async`."""
