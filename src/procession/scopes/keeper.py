@@ -66,6 +66,7 @@ class Keeper(Core):
             if stopped and repair is not None:
                 repair.stop.remove(child)
         if ended or child.unwanted:
+            child.asked = True  # (by a repair, or it would have been started anew: that it is not is because all are ended)
             self._bury(child)
         elif not stopped:
             self._see_to(child, failed)
