@@ -17,7 +17,6 @@ import contended
 import counter
 import cycles
 import dictionaries
-import dispatch
 import first_line
 import handover
 import import_time
@@ -42,6 +41,8 @@ import uncontended
 from answer import Answer
 from harness import add_arguments, options_from
 from report import as_json, as_markdown, as_text, draw
+
+import dispatch
 
 PROCESSES = (start_join, first_line, burst, kill_join, memory, import_time, cycles)
 SYNCHRONISATION = (uncontended, contended, handover, lock_death, many_locks)
