@@ -358,14 +358,35 @@ def test_pool_map(run: Run) -> None:
     ]
 
 
-def test_dispatch_queues(run: Run) -> None:
-    lines = [line for line in printed(run, "dispatch_queues") if not re.fullmatch(r" +(a+|b+|c+)", line)]
-    waiting, alone = "  the caller goes on, done are: [False, False, False]", "  one after another: True"
-    assert lines == [
-        "serial, sync:", alone, "serial, async_:", waiting, alone,
-        "concurrent, sync:", alone, "concurrent, async_:", waiting, "  one after another: False",
-        "in a serial queue, blocks that do not wait: [1, 2, 3, 4, 5]",
+def test_four_figures(run: Run) -> None:
+    """The figures in which main waits, or one task after another runs, whatever the machine is at."""
+    lines = printed(run, "four_figures")
+    figures = [lines[at : at + 6] for at in range(2, len(lines), 6)]
+    assert [figure[0].partition(":")[0] for figure in figures] == [
+        "serial, synchronous", "serial, asynchronous", "concurrent, synchronous", "concurrent, asynchronous",
     ]  # fmt: skip
+    assert [int(figure[5].rpartition(" ")[2]) for figure in figures] == [0, 0, 0, 3]
+    for title, main, *tasks, _ in figures:
+        signs = [task.removeprefix(f"  task {number} ") for number, task in enumerate(tasks, 1)]
+        assert all("#" in sign for sign in signs), signs
+        starts = [sign.index("#") for sign in signs]
+        assert starts == sorted(starts)
+        assert main.startswith("  main   =") == ("asynchronous" in title), "it goes on, or waits from the beginning"
+        assert any("." in sign for sign in signs) <= ("asynchronous" in title), "a task waits in the queue, or main with it"
+    assert "." in figures[1][3], "the second waits for the first"
+    assert "." in figures[1][4]
+
+
+def test_canteen(run: Run) -> None:
+    assert [line for line in printed(run, "canteen") if line.startswith("  ")] == [
+        "  Ada has hot soup",
+        "  Bob has hot bread and has read meanwhile: True",
+        "  Eve is called for hot pie",
+        "  Kay is called for hot tea",
+        "  Joe plays",
+        "  Joe is called for hot stew",
+        "  at a table, in an event loop, each with a number: ['hot rice', 'hot fish']",
+    ]
 
 
 def test_pool_callbacks(run: Run) -> None:
