@@ -153,8 +153,8 @@ def test_too_few_processes(program: Any) -> None:
 @pytest.mark.parametrize("name", errors.__all__)
 def test_every_error_pickles_with_its_facts(name: str) -> None:
     kind = getattr(errors, name)
-    facts: dict[str, tuple[Any, ...]] = {"UnpicklableError": ("Nemo", "target", "why"), "OwnerDied": ("Lock", "Nemo", 1, 2, 3.0)}
-    facts["OwnerDiedWarning"] = facts["OwnerDied"]
+    facts: dict[str, tuple[Any, ...]] = {"UnpicklableError": ("Nemo", "target", "why")}
+    facts["OwnerDied"] = facts["OwnerDiedWarning"] = ("Lock", "Nemo", 1, 2, 3.0)
     facts["ProcessTimeout"], facts["ScopeTimeout"] = ("Nemo", 1.5, 2, -15), ("scope", 1.5, ("Nemo",))
     facts["RestartLimit"] = ("supervisor", "Nemo", 3, 5.0, 4)
     error = kind(*facts.get(name, (11, "no room")))
