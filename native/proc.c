@@ -39,9 +39,18 @@ int proc_stat(pid_t pid, struct proc_stat *out) {
     return 0;
 }
 
+static bool runs(pid_t pid, struct proc_stat *stat) {
+    return proc_stat(pid, stat) == 0 && stat->state != 'Z' && stat->state != 'X';
+}
+
 bool proc_is(pid_t pid, uint64_t start_time) {
     struct proc_stat stat;
-    return proc_stat(pid, &stat) == 0 && stat.start_time == start_time && stat.state != 'Z' && stat.state != 'X';
+    return runs(pid, &stat) && stat.start_time == start_time;
+}
+
+bool proc_sits(pid_t pid, uint64_t start_time) {
+    struct proc_stat stat;
+    return runs(pid, &stat) && (start_time == 0 || stat.start_time == start_time);
 }
 
 void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready) {

@@ -16,6 +16,8 @@ bool proc_exists(pid_t pid);
 int proc_stat(pid_t pid, struct proc_stat *out);
 /* The process is there and is the one that started at `start_time`, and is not a zombie. */
 bool proc_is(pid_t pid, uint64_t start_time);
+/* The same of what a record says: of a spare that has just been born the pid stands there before the start time, which is 0. */
+bool proc_sits(pid_t pid, uint64_t start_time);
 /* Nanoseconds that the main thread ran and that it waited for a processor; zeros where the kernel does not tell. */
 void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready);
 /* The command name of `pid`, padded with zeros; empty when it is gone. */

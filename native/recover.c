@@ -273,13 +273,15 @@ void recover_member(struct member who, bool orderly) {
 
 /* --- a waiter's own look -------------------------------------------------------------------------------------- */
 
-/* Recover after that member if it runs no more. */
+/* Recover after that member if it runs no more. (While the record is being filled in, the generation is the next member's, and the
+ * rest still that of the one before.) */
 static bool look_at(uint32_t owner) {
     if (owner == 0 || owner > PN_SLOTS || owner == sync_me) return false;
     struct record *record = &commons_records()[owner - 1];
     struct dead dead = {owner, word_read(&record->generation), false, heir_of(owner - 1)};
+    if (record_state(record) == RECORD_CLAIMED) return false;
     pid_t pid = (pid_t)word_read(&record->pid);
-    if (pid == 0 || proc_is(pid, word_peek(&record->start_time))) return false;
+    if (pid == 0 || proc_sits(pid, word_peek(&record->start_time))) return false;
     dead.orderly = word_read(&record->status_known) && word_peek(&record->status) == 0;
     recover_after(&dead);
     return true;

@@ -200,6 +200,30 @@ static void what_is_given_back_comes_again(void) {
     commons_leave();
 }
 
+/* Its pid is known, its start time not yet, and a parcel is addressed to it: who looks after the dead takes it for alive. So it does
+ * while the record is that of the next member, not filled in yet. */
+static void who_has_just_been_born_is_not_dead(void) {
+    found_queue(0, 0);
+    struct parcel parcel;
+    struct member born = member_add();
+    struct record *record = table_get(born);
+    pid_t pid = fork();
+    if (pid == 0) pause();
+    word_poke(&record->pid, (uint32_t)pid);
+    CHECK(parcel_make(queue.holding.index, queue.holding.serial, false, &parcel) == 0 && parcel_address(&parcel, born.slot));
+    CHECK(!recover_look(queue.holding.index) && word_read(&cell_at(parcel.stake)->tid) == born.slot + 1);
+    uint32_t state = word_read(&record->state);
+    kill(pid, SIGKILL);
+    end_of(pid, SIGKILL);
+    word_publish(&record->state, RECORD_CLAIMED);
+    CHECK(!recover_look(queue.holding.index) && word_read(&cell_at(parcel.stake)->tid) == born.slot + 1);
+    word_publish(&record->state, state);
+    CHECK(recover_look(queue.holding.index) && word_read(&cell_at(parcel.stake)->tid) == 0);
+    queue_shut(&queue);
+    CHECK(arena_used(OWNER_ANY) == 0);
+    commons_leave();
+}
+
 int main(void) {
     int failed = 0;
     CASE(messages_of_all_sizes_come_in_order);
@@ -211,5 +235,6 @@ int main(void) {
     CASE(processes_of_a_bounded_one);
     CASE(in_dead_hands);
     CASE(what_is_given_back_comes_again);
+    CASE(who_has_just_been_born_is_not_dead);
     return failed;
 }
