@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from eventloops import LOOPS, Run
+from procession.core import loops
 from procession.share.connection import Connection
 
 
@@ -120,6 +121,19 @@ def test_who_waits_for_a_connection_hears_that_it_is_closed(way: str, stream: An
             mine.close()
 
     run(main)
+
+
+@pytest.mark.parametrize("way", ["receive", "send"])
+def test_it_is_closed_before_the_first_look(way: str, stream: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = stream
+
+    class Loop:
+        async def checkpoint(self) -> None:
+            (second if way == "receive" else first).close()
+
+    monkeypatch.setattr(loops, "current", Loop)
+    with pytest.raises(OSError, match="handle is closed"):
+        (second.recv_async() if way == "receive" else first.send_async(1)).send(None)
 
 
 def test_a_receiver_that_is_gone(stream: Any, run: Run) -> None:

@@ -19,6 +19,7 @@ async def receive(connection: Any) -> Any:
     loop = loops.current()
     await loop.checkpoint()
     while True:
+        connection._check_receivable()  # (it may have been closed while others ran)
         try:
             message = connection._take(wait=False, as_pickle=True)
         except BlockingIOError:
@@ -26,7 +27,6 @@ async def receive(connection: Any) -> Any:
         if message is not None:
             return message
         await _readable(loop, connection)
-        connection._check_receivable()
 
 
 async def _readable(loop: loops.Loop, connection: Any) -> None:
