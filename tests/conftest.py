@@ -19,8 +19,10 @@ from typing import Any
 import pytest
 
 import procession
+from procession import _native
 from procession.core import callers
 from procession.testing import leaks
+from procession.testing.watch import eventually
 
 SOURCE = Path(procession.__file__).parents[1]
 METHODS = ["zygote", "fork", "spawn"]
@@ -34,6 +36,20 @@ def leak_guard(request: pytest.FixtureRequest) -> Iterator[None]:
         return
     with leaks.guard():
         yield
+
+
+@pytest.fixture
+def no_memory_is_left() -> Iterator[None]:
+    """All of the family's memory that the test took is back after it."""
+    procession.Lock()  # (there is a family)
+    before = _native.commons_facts()["arena_used"]
+    yield
+
+    def back() -> bool:
+        gc.collect()  # (each time: a thread that is about to end may still have something)
+        return bool(_native.commons_facts()["arena_used"] == before)
+
+    eventually(back, what="all memory back")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -16,7 +16,7 @@ LIMIT = 20.0
 
 
 @pytest.fixture(autouse=True)
-def shut_down(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def shut_down(no_memory_is_left: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(callers, "IDLENESS", 0.02)
     monkeypatch.setattr(home.tokens, "default_workers", lambda: 2)
     yield

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 import procession
-from procession import TaskTimeout, WorkerDied
+from procession import TaskTimeout, WorkerDied, _native
 from procession.pool import service
 from procession.pool.block import Block
 from procession.pool.executor import ProcessPoolExecutor
@@ -67,6 +67,19 @@ def end_state(executor: ProcessPoolExecutor, lane: Lane) -> None:
         assert not engine.lanes.held
         assert not engine.lanes.hungry
     assert -lane.id not in engine.functions.table
+
+
+def test_no_memory_is_left_of_lanes(no_memory_is_left: None) -> None:
+    with ProcessPoolExecutor(1) as executor:
+        assert executor.submit(same, 1).result(LIMIT) == 1
+        before = _native.commons_facts()["arena_used"]
+        for _ in range(3):
+            Lane(executor._engine).close()
+        assert _native.commons_facts()["arena_used"] == before
+        served, open_ = Lane(executor._engine), Lane(executor._engine)
+        assert put(served, same, 1).result(LIMIT) == 1
+        served.close()
+    del executor, served, open_
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError
 from contextlib import suppress
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -137,4 +138,4 @@ Machine.TestCase.settings = settings(
     max_examples=12, stateful_step_count=12, deadline=None, phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )  # fmt: skip
-TestDispatch = Machine.TestCase
+TestDispatch = pytest.mark.usefixtures("no_memory_is_left")(Machine.TestCase)

@@ -74,7 +74,7 @@ class DispatchQueue:
             if self._engine.guests is None:
                 self._engine.guests = Guests(self._engine)
         self._facts = (name, bool(concurrent), width if concurrent else 1, priority)
-        self._finalizer = weakref.finalize(self, _drop, self._engine, self._lane, os.getpid())
+        self._finalizer = weakref.finalize(self, _drop, weakref.ref(self._lane), os.getpid())
         self._finalizer.atexit = False
         _queues[self._place] = self
 
@@ -308,9 +308,11 @@ def _engine_of(executor: Any, target: DispatchQueue | None) -> Engine:
     return engine
 
 
-def _drop(engine: Engine, lane: Lane, pid: int) -> None:
-    if pid == os.getpid() and not lane.sent:
-        lane.close()
+def _drop(lane: weakref.ref[Lane], pid: int) -> None:
+    """(Not the lane itself: a finalizer is kept, and the pool may have a function that has the queue.)"""
+    here = lane()
+    if here is not None and pid == os.getpid() and not here.sent:
+        here.close()
 
 
 _queues: weakref.WeakValueDictionary[tuple[int, int], DispatchQueue] = weakref.WeakValueDictionary()

@@ -25,6 +25,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.errors import FamilyError
 from procession.pool import verdicts
 from procession.pool.messages import Shape, work
 from procession.pool.options import Options
@@ -35,7 +36,7 @@ from procession.share.queues import SimpleQueue
 if TYPE_CHECKING:
     from procession.pool.engine import Engine
 
-__all__ = ["Lane", "Order", "ring"]
+__all__ = ["Lane", "Order", "found", "ring"]
 
 #: So many tasks of a lane are in its ring, at most.
 WINDOW = 1024
@@ -46,6 +47,21 @@ def ring() -> Any:
     made = SimpleQueue()
     made._configure(0, _native.TASKS)
     return made
+
+
+def _address(ring: Any) -> tuple[int, ...]:
+    """What `found` finds it by, as long as somebody has it. (A ring in the table itself would live as long as this process.)"""
+    parcel: tuple[int, ...] = ring.parcel()
+    _native.parcels_drop([parcel])
+    return parcel
+
+
+def found(address: tuple[int, ...]) -> Any:
+    """The ring, in a worker. None: nobody has it any more."""
+    try:
+        return _native.queue_receive(SimpleQueue, *address)
+    except FamilyError:
+        return None
 
 
 class Order(Task):
@@ -98,7 +114,7 @@ class Lane:
             if target is not None:
                 target.take_above()
             self.id = next(engine.lanes.numbers)
-            engine.functions.table[-self.id] = self.ring  # (where workers look for it)
+            engine.functions.table[-self.id] = _address(self.ring)  # (where workers look for it)
             engine.lanes.open[self.id] = self
 
     def take_above(self) -> None:

@@ -7,7 +7,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.pool import messages
+from procession.pool import lanes, messages
 from procession.pool.messages import Kind
 
 if TYPE_CHECKING:
@@ -51,7 +51,8 @@ class Service:
         """None: the lane is gone."""
         ring = self._rings.get(lane)
         if ring is None:
-            ring = self._worker.loader.table.get(-lane)
+            address = self._worker.loader.table.get(-lane)
+            ring = None if address is None else lanes.found(address)
             if ring is not None:
                 self._rings[lane] = ring
                 if len(self._rings) > MOST:
