@@ -42,3 +42,4 @@ print("who has it still reads", bytes(view).decode())
 
 numbers = ShareableList([1, 2.5, "three", None])
 print(list(ShareableList(name=numbers.shm.name)))
+numbers.shm.unlink()
