@@ -273,8 +273,8 @@ void recover_member(struct member who, bool orderly) {
 
 /* --- a waiter's own look -------------------------------------------------------------------------------------- */
 
-/* Recover after that member if it runs no more. (While the record is being filled in, the generation is the next member's, and the
- * rest still that of the one before.) */
+/* Recover after that member if it runs no more. (While the record is being filled in, the generation is the next member's, and
+ * the rest still that of the one before.) */
 static bool look_at(uint32_t owner) {
     if (owner == 0 || owner > PN_SLOTS || owner == sync_me) return false;
     struct record *record = &commons_records()[owner - 1];

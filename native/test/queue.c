@@ -200,8 +200,8 @@ static void what_is_given_back_comes_again(void) {
     commons_leave();
 }
 
-/* Its pid is known, its start time not yet, and a parcel is addressed to it: who looks after the dead takes it for alive. So it does
- * while the record is that of the next member, not filled in yet. */
+/* Its pid is known, its start time not yet, and a parcel is addressed to it: who looks after the dead takes it for alive. So it
+ * does while the record is that of the next member, not filled in yet. */
 static void who_has_just_been_born_is_not_dead(void) {
     found_queue(0, 0);
     struct parcel parcel;
