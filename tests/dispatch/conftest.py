@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
 import pytest
+from gates import LIMIT, Gate
 
-import procession
 from procession import dispatch
 from procession.core import callers
 from procession.dispatch import home
-
-LIMIT = 20.0
 
 
 @pytest.fixture(autouse=True)
@@ -26,22 +23,6 @@ def shut_down(no_memory_is_left: None, monkeypatch: pytest.MonkeyPatch) -> Itera
         engine.end("kill", None)
         engine.join(5)
         raise AssertionError("blocks have not ended")
-
-
-class Gate:
-    """``gate.enter(x)``, in a block, says that it is there, waits until the test has opened, and returns x."""
-
-    def __init__(self) -> None:
-        self.here, self.open = procession.Event(), procession.Event()
-
-    def enter(self, value: Any = None) -> Any:
-        self.here.set()
-        if not self.open.wait(LIMIT):
-            raise AssertionError("the gate stayed shut")
-        return value
-
-    def wait(self) -> None:
-        assert self.here.wait(LIMIT), "nobody came to the gate"
 
 
 @pytest.fixture
