@@ -1,4 +1,4 @@
-"""Where tasks and tests meet. (Not in a conftest: workers find classes by their module, and every room has one of that name.)"""
+"""Where tasks and tests meet. (Not in a conftest: workers find classes by their module, and each room has one of that name.)"""
 
 from __future__ import annotations
 
