@@ -57,6 +57,27 @@ def test_there_are_as_many_as_there_are_tasks(executors: Make, doors: Any) -> No
     assert (first.result(LIMIT), second.result(LIMIT)) == (None, None)
 
 
+def test_a_start_that_fails_is_tried_again(executors: Make, doors: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Although nobody submits anything meanwhile, and the worker that there is waits for what the other is to do."""
+    executor = executors(2)
+    first = executor.submit(doors.enter, 0)
+    doors.wait(0)
+    crew = executor._engine.crew
+    start, failures = type(crew).start, [OSError(11, "no room"), OSError(11, "still none")]
+
+    def fails(crew: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return start(crew)
+
+    monkeypatch.setattr(type(crew), "start", fails)
+    second = executor.submit(doors.enter, 1)
+    doors.wait(1)
+    doors.let(0, 1)
+    assert (first.result(LIMIT), second.result(LIMIT)) == (None, None)
+    assert not failures
+
+
 def test_a_pool_has_all_of_them_at_once(pools: Any) -> None:
     pool = pools(3)
     assert len(pool._pool) == 3

@@ -28,6 +28,8 @@ __all__ = ["Crew", "Member"]
 
 _oom_kills = Recent(obituary.oom_kills)
 
+#: Seconds after which a start that failed is tried again, while there are tasks for it.
+RETRY = 0.25
 #: After so many workers have died one after another before they did anything, the pool is given up.
 HOPELESS = 5
 #: Seconds that a worker which came because others wait is kept.
@@ -113,6 +115,7 @@ class Crew:
         self.ended = False
         self._forks = getattr(context, "_name", "") == "fork"  # then all at once, while there are few threads
         self.full = False  # there are as many as there may be
+        self._tries = False  # a start has failed, and will be tried again
         settings = engine.settings
         self._functions = None
         if settings.initializer is not None or settings.exit_function is not None:
@@ -140,10 +143,22 @@ class Crew:
                 self.start()
             except Exception as error:
                 if self.members:
-                    return  # those that there are do it; it is tried again
+                    self._try_again()  # meanwhile those that there are do it
+                    return
                 raise_later(self._engine, error)
                 return
         self.full = self.staying() >= self.size
+
+    def _try_again(self) -> None:
+        """A start has failed. (Nothing else may come that would try it: the others may wait for what it is to do.)"""
+        if not self._tries:
+            self._tries = True
+            self._engine.stopper.at(time.monotonic() + RETRY, self._retry)
+
+    def _retry(self) -> None:
+        self._tries = False
+        if not self._engine.closing or self._engine.outstanding():
+            self.ensure(self._engine.wanted())
 
     def start_all(self) -> None:
         """As many as there may be. Raises what a start raises; those that were started are ended then."""
