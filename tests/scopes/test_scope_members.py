@@ -1,0 +1,285 @@
+"""Scopes within scopes, what else may be over with one, and what is refused."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any
+
+import pytest
+import scope_faults as faults
+from scope_tools import Marks
+
+import procession
+from procession import ProcessDied, ProcessStateError, ScopeEnded, scopes
+from procession.testing.watch import eventually
+
+# --- inner scopes ---
+
+
+def test_an_inner_scope_ends_with_the_outer_one() -> None:
+    with pytest.raises(ExceptionGroup) as caught, procession.scope(name="outer") as outer:
+        with procession.scope(name="inner") as inner:
+            child = inner.start(faults.sleep_for_ever)
+            outer.start(faults.raise_value_error)
+        raise AssertionError("not reached")
+    assert [type(error) for error in caught.value.exceptions] == [ValueError]
+    assert child.cancelled()
+    assert inner.cancelled
+
+
+def test_an_inner_scope_says_which_one_was_ended() -> None:
+    with pytest.raises(ExceptionGroup) as caught, procession.scope(name="outer") as outer:
+        with pytest.raises(ScopeEnded, match="scope outer takes on nothing more: it was cancelled"):
+            with procession.scope(name="middle"), procession.scope(name="inner") as inner:
+                outer.cancel()
+                inner.start(abs, 1)
+        raise LookupError("no consequence")
+    assert [type(error) for error in caught.value.exceptions] == [LookupError]
+
+
+def test_what_an_inner_scope_raises_is_the_outer_ones_failure() -> None:
+    with pytest.raises(ExceptionGroup) as caught, procession.scope(name="outer") as outer:
+        child = outer.start(faults.sleep_for_ever)
+        with procession.scope(name="inner") as inner:
+            inner.start(faults.raise_value_error)
+    (group,) = caught.value.exceptions
+    assert isinstance(group, ExceptionGroup)
+    assert "inner" in str(group)
+    assert child.cancelled()
+
+
+def test_a_shielded_inner_scope_is_let_finish(marks: Marks) -> None:
+    with pytest.raises(ExceptionGroup), procession.scope() as outer:
+        with procession.scope(shield=True) as inner:
+            child = inner.start(faults.until, marks.folder, "go")
+            outer.start(faults.raise_value_error)
+            procession.wait([outer], 30)
+            assert inner.start(abs, -1).result(30) == 1
+            faults.mark(marks.folder, "go")
+        assert child.result() == "go"
+        outer.start(abs, 1)
+        raise AssertionError("not reached")
+
+
+def test_a_scope_in_another_thread_is_no_inner_one() -> None:
+    found = []
+
+    def run() -> None:
+        with procession.scope() as other:
+            found.append(other.start(abs, -3))
+
+    with procession.scope() as s:
+        thread = threading.Thread(target=run)
+        s.cancel()
+        thread.start()
+        thread.join()
+    assert found[0].result() == 3
+
+
+# --- what else is over with it ---
+
+
+def test_an_executor_of_yours_goes_on() -> None:
+    with procession.ProcessPoolExecutor(1) as pool:
+        with procession.scope(pool=pool) as s:
+            task = s.with_options(priority=1, retries=1).submit(abs, -1)
+        assert task.result() == 1
+        with procession.scope(pool=pool) as s:
+            task = s.submit(faults.sleep_for_ever)
+            s.cancel()
+        assert task.cancelled()
+        assert pool.submit(abs, -2).result(30) == 2
+
+
+def test_an_executor_of_somebody_elses() -> None:
+    with ThreadPoolExecutor(1) as pool, pytest.raises(ExceptionGroup), procession.scope(pool=pool) as s:
+        s.submit(faults.raise_value_error)
+
+
+def test_processes_and_futures_are_adopted(marks: Marks) -> None:
+    with pytest.raises(ExceptionGroup) as caught, ThreadPoolExecutor(1) as threads, procession.scope() as s:
+        process = procession.Process(target=faults.sleep_for_ever, name="guest")
+        process.start()
+        assert s.adopt(process) is process
+        s.adopt(threads.submit(abs, 1))
+        process.kill()
+    (error,) = caught.value.exceptions
+    assert isinstance(error, ProcessDied)
+    assert (error.name, error.exitcode) == ("guest", -signal.SIGKILL)
+    with procession.scope() as s:
+        process = procession.Process(target=faults.sleep_for_ever)
+        process.start()
+        s.adopt(process)
+        s.cancel()
+    assert process.exitcode == -signal.SIGTERM
+
+
+class Thing:
+    name = "thing"
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+
+    def add_done_callback(self, function: Any) -> None:
+        self.function = function
+
+    def close(self) -> None:
+        self.calls.append("close")
+        self.function(self)
+
+    def cancel(self) -> None:
+        self.calls.append("cancel")
+        self.function(self)
+
+
+def test_anything_that_keeps_the_protocol_is_adopted() -> None:
+    with procession.scope() as s:
+        thing: scopes.Adoptable = s.adopt(Thing())
+    assert isinstance(thing, Thing)
+    assert thing.calls == ["close"]
+    with procession.scope() as s:
+        other = s.adopt(Thing())
+        s.cancel()
+    assert other.calls == ["cancel"]
+    with procession.scope() as s:
+        with pytest.raises(TypeError, match="it has no close, cancel, add_done_callback"):
+            s.adopt(object())
+        with pytest.raises(ProcessStateError, match="started"):
+            s.adopt(procession.Process())
+
+
+def test_a_dispatch_queue_is_over_with_it(marks: Marks) -> None:
+    with procession.scope() as s:
+        queue = s.queue("kitchen")
+        blocks = [queue.async_(pow, 2, number) for number in range(20)]
+    assert [block.result(0) for block in blocks] == [2**number for number in range(20)]
+    with pytest.raises(RuntimeError):
+        queue.async_(abs, 1)
+    with procession.scope() as s:
+        queue = s.queue("kitchen", concurrent=True)
+        block = queue.async_(faults.mark_and_sleep, marks.folder, "up")
+        marks.wait("up")
+        s.cancel()
+    assert block.cancelled()
+    with procession.scope() as s:
+        with procession.ProcessPoolExecutor(1) as pool:
+            queue = s.adopt(procession.DispatchQueue("closed", executor=pool))
+            queue.close()
+    assert s.over
+
+
+# --- what is refused ---
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"timeout": -1}, ValueError), ({"timeout": "x"}, ValueError), ({"grace": None}, ValueError),
+        ({"grace": float("nan")}, ValueError), ({"name": 1}, TypeError), ({"pool": 3}, TypeError),
+    ],
+)  # fmt: skip
+def test_what_makes_no_sense_is_refused(options: dict[str, Any], error: type[Exception]) -> None:
+    with pytest.raises(error):
+        procession.scope(**options)
+
+
+def test_options_that_make_no_sense_are_refused() -> None:
+    with procession.scope() as s:
+        with pytest.raises(TypeError, match="no option 'nice'"):
+            s.with_options(nice=1)
+        with pytest.raises(ValueError, match="timeout"):
+            s.with_options(timeout=-1)
+        with pytest.raises(TypeError, match="retries is an option of tasks"):
+            s.with_options(retries=1).start(abs, 1)
+        with pytest.raises(TypeError, match="restart"):
+            s.with_options(restart="permanent")
+
+
+def test_what_cannot_be_pickled_raises_at_the_start() -> None:
+    with procession.scope() as s:
+        with pytest.raises(procession.UnpicklableError):
+            s.start(print, threading.Lock())
+        assert s.start(abs, -1).result(30) == 1
+
+
+def test_before_and_after_its_block_it_takes_nothing() -> None:
+    s = procession.scope()
+    with pytest.raises(ProcessStateError, match="not open"):
+        s.start(abs, 1)
+    with s:
+        pass
+    with pytest.raises(ScopeEnded, match="its block has been left"):
+        s.start(abs, 1)
+    with pytest.raises(ProcessStateError, match="opened before"), s:
+        pass
+
+
+def test_it_is_left_where_it_was_opened() -> None:
+    s = procession.scope()
+    found: list[BaseException] = []
+
+    def leave() -> None:
+        try:
+            s.__exit__(None, None, None)
+        except ProcessStateError as error:
+            found.append(error)
+
+    with s:
+        thread = threading.Thread(target=leave)
+        thread.start()
+        thread.join()
+    assert "opened by another thread" in str(found[0])
+
+
+def test_neither_scope_nor_handle_can_be_sent() -> None:
+    with procession.scope(name="x") as s:
+        child = s.start(abs, 1)
+        for thing in (s, child):
+            with pytest.raises(TypeError, match="cannot be sent"):
+                pickle.dumps(thing)
+        assert "running" in repr(child) or "ended" in repr(child)
+        assert "scope x" in repr(s)
+
+
+def test_in_a_forked_child_it_is_refused() -> None:
+    with procession.scope(60) as s:
+        child = s.start(faults.sleep_for_ever)
+        pid = os.fork()
+        if pid == 0:
+            code = 1
+            try:
+                leave = partial(s.__exit__, None, None, None)
+                for use in (partial(s.start, abs, 1), s.cancel, leave, child.result, child.cancel):
+                    with pytest.raises(ProcessStateError, match="belongs to process"):
+                        use()
+                with procession.scope() as own:
+                    assert own._core.outer is None
+                    assert own.start(abs, -5).result(30) == 5
+                code = 0
+            finally:
+                os._exit(code)
+        assert os.waitpid(pid, 0)[1] == 0
+        assert s.start(abs, -1).result(30) == 1
+        child.cancel()
+
+
+def test_one_that_is_never_left_is_ended_with_a_warning(marks: Marks) -> None:
+    def block() -> Any:
+        with procession.scope(name="lost") as s:
+            yield s.start(faults.mark_and_sleep, marks.folder, "up")
+
+    generator = block()
+    child = next(generator)
+    generator.close()
+    assert child.cancelled()  # (that one was left: GeneratorExit)
+    s = procession.scope(name="lost")
+    s.__enter__()
+    child = s.start(faults.sleep_for_ever)
+    with pytest.warns(ResourceWarning, match="scope lost was opened, and never left"):
+        del s
+    eventually(child.cancelled)
