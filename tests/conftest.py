@@ -47,7 +47,7 @@ def no_memory_is_left() -> Iterator[None]:
 
     def back() -> bool:
         gc.collect()  # (each time: a thread that is about to end may still have something)
-        return bool(_native.commons_facts()["arena_used"] == before)
+        return bool(_native.commons_facts()["arena_used"] <= before)  # (less: what the test before had came back only now)
 
     eventually(back, what="all memory back")
 

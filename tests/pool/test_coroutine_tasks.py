@@ -270,6 +270,14 @@ def test_workers_that_are_relieved() -> None:
     assert len(set(pids)) >= 4
 
 
+def test_plain_tasks_count_as_well() -> None:
+    """Of a worker that may do so many, in whatever order they come."""
+    with ProcessPoolExecutor(1, max_tasks_per_child=3) as pool:
+        futures = [pool.submit(os.getpid if number % 2 else meet_alone) for number in range(30)]
+        pids = [future.result(30) for future in futures]
+    assert all(pids.count(pid) <= 3 for pid in pids)
+
+
 async def meet_alone() -> int:
     await asyncio.sleep(0.001)
     return os.getpid()

@@ -103,6 +103,8 @@ class Looping:
         found: list[Any] = []
 
         def attempt() -> bool:
+            if not self._has_room():  # (plain tasks have been done meanwhile, and count)
+                return True
             try:
                 found.append(ring._take_task(0))
             except Empty:
@@ -111,6 +113,8 @@ class Looping:
 
         while self._has_room():
             await tasks.take(Part(ring, _native.PART_ITEMS), attempt, None)
+            if not found:
+                break
             number, aux, body = found.pop()
             self._worker.results._end_task(number, messages.outcome(Kind.TAKEN, self._worker.id), time.monotonic())
             self._begin(number, aux, body)
@@ -197,6 +201,7 @@ class Looping:
             await tasks.take(Part(self._plain, _native.PART_WATCH), lambda: not self._plain.empty(), None)
             if not self._running:
                 self._leave()
+            if self._left.done() or not self._has_room():  # (it is for others, or for us when the loop has been left)
                 return
             done: asyncio.Future[None] = self._loop.create_future()
             self._loop.call_later(HESITATION, self._do_plain, done)

@@ -132,7 +132,7 @@ class _Worker:
         watched = self.watched
         waits = self.turn.kind != "nested"
         work, known, begin, end = self.tasks._work, self.loader.known, self.turn.begin, self.turn.end
-        while not self.gone and (last is None or _native.work_state()[2] != last):
+        while not self.gone and (last is None or _native.work_state()[2] < last):
             try:
                 if not waits and not self.wait_for_turn():
                     return
