@@ -349,49 +349,7 @@ def _in_thread(call: Any) -> int:
     return found[0]
 
 
-# --- cancellation ---
-
-
-def test_shielded(run: Run) -> None:
-    """To its end, though we are cancelled meanwhile; and then that comes out."""
-    steps: list[Any] = []
-
-    async def main() -> None:
-        async def work(note: Any) -> None:
-            await note.wait()
-            steps.append("worked")
-
-        async def host(note: Any) -> None:
-            loop = loops.current()
-            came = await loop.shielded(work(note))
-            steps.append(came is not None)
-            if came is not None:
-                await loop.be_cancelled(came)
-                steps.append("never")
-
-        for cancel in (False, True):
-            note = loops.current().note()
-            async with run.tasks() as start:
-                stop = start(host, note)
-                await run.sleep(0.01)
-                if cancel:
-                    stop()
-                    await run.sleep(0.01)
-                note.set()
-
-    run(main)
-    assert steps == ["worked", False, "worked", True]
-
-
-def test_shielded_raises_what_it_awaits_raises(run: Run) -> None:
-    async def fail() -> None:
-        raise ZeroDivisionError
-
-    async def main() -> None:
-        with pytest.raises(ZeroDivisionError):
-            await loops.current().shielded(fail())
-
-    run(main)
+# --- tasks ---
 
 
 def test_a_task_in_the_background(run: Run) -> None:

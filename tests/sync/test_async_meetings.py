@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from threading import BrokenBarrierError
 from typing import Any
@@ -119,12 +120,12 @@ def test_the_lock_of_a_dead_holder_is_refused(make: Any, actor: Any) -> None:
         condition.notify()
 
     async def one() -> None:
-        await condition.acquire_async()
-        try:
-            await condition.wait_async()
-        except OwnerDied:
-            assert not condition._lock._is_mine()
-            raise
+        async with condition:
+            try:
+                await condition.wait_async()
+            except OwnerDied:
+                assert not condition._lock._is_mine()
+                raise
 
     async def main() -> None:
         tasks = [asyncio.create_task(one()) for _ in range(2)]
@@ -137,6 +138,65 @@ def test_the_lock_of_a_dead_holder_is_refused(make: Any, actor: Any) -> None:
         condition._lock.mark_consistent()
 
     run(main)
+
+
+def test_when_the_loop_ends_a_wait_takes_the_lock_again() -> None:
+    """`asyncio.run` cancels it while it waits for the lock that another has."""
+    condition = Condition()
+    has, may = threading.Event(), threading.Event()
+
+    def notify_and_stay() -> None:
+        with condition:
+            condition.notify()
+            has.set()
+            may.wait(20)
+
+    found: list[Any] = []
+
+    async def one() -> None:
+        try:
+            await waits(condition)
+        except BaseException as error:
+            found.append(error)
+            raise
+
+    async def main() -> None:
+        task = asyncio.create_task(one())
+        await until_waiters(condition, 1)
+        thread.start()
+        await asyncio.to_thread(has.wait, 20)
+        await until_waiters(condition._lock, 1)
+        assert not task.done()
+        asyncio.get_running_loop().call_later(0.05, may.set)
+
+    thread = threading.Thread(target=notify_and_stay)
+    asyncio.run(main())
+    thread.join()
+    assert [type(error) for error in found] == [asyncio.CancelledError]
+    assert not condition._lock.locked()
+
+
+@BOTH
+@pytest.mark.parametrize("loop_is", ["closed", "running"])
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_wait_that_is_thrown_away_takes_no_lock(make: Any, loop_is: str) -> None:
+    condition = Condition(make())
+    wait = waits(condition)
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda *said: None)  # (a task that is destroyed)
+    task = loop.create_task(wait)
+    loop.run_until_complete(until_waiters(condition, 1))
+    if loop_is == "closed":
+        loop.close()
+    wait.close()
+    assert not condition._lock.locked()
+    assert not condition.waiters
+    if loop_is == "running":
+        task.cancel()
+        with pytest.raises(RuntimeError, match="coroutine"):
+            loop.run_until_complete(task)
+        assert not condition._lock.locked()
+        loop.close()
 
 
 # --- barriers ---

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import select
+import sys
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 from weakref import ref
 
@@ -42,6 +43,16 @@ class _Note(Note):
             if timer is not None:
                 timer.cancel()
         return self._set
+
+
+def _anyio() -> Any:
+    """That library, if it has been at work in asyncio. It cancels a task anew in each turn of the loop, so whoever is shielded
+    from asyncio's way only would never sleep."""
+    return sys.modules.get("anyio") if "anyio._backends._asyncio" in sys.modules else None
+
+
+def _is_cancelled_by(anyio: Any) -> bool:
+    return bool(anyio.current_effective_deadline() == -float("inf"))
 
 
 def _wake(future: asyncio.Future[None] | None) -> None:
@@ -87,24 +98,44 @@ class _Asyncio(Loop):
     async def checkpoint(self) -> None:
         pass
 
-    async def shielded(self, awaitable: Awaitable[object]) -> Cancellation | None:
-        task = asyncio.ensure_future(awaitable)
+    async def shielded(
+        self, function: Callable[..., Awaitable[object]], *args: Any, insist: bool = False
+    ) -> Cancellation | None:
+        anyio = _anyio()
+        with nullcontext() if anyio is None else anyio.CancelScope(shield=True):
+            came = await self._to_its_end(function, args, insist)
+        if came is not None:
+            return Cancellation(came)
+        return Cancellation(anyio) if anyio is not None and _is_cancelled_by(anyio) else None
+
+    async def _to_its_end(
+        self, function: Callable[..., Awaitable[object]], args: Any, insist: bool
+    ) -> asyncio.CancelledError | None:
         came: asyncio.CancelledError | None = None
-        try:
-            while not task.done():
-                try:
-                    await asyncio.wait([task])
-                except asyncio.CancelledError as error:
-                    came = error
-            task.result()
-            return None if came is None else Cancellation(came)
-        finally:
-            del came, task  # (no circle with the traceback)
+        while True:
+            task = asyncio.ensure_future(function(*args))
+            try:
+                while not task.done():
+                    try:
+                        await asyncio.wait([task])
+                    except asyncio.CancelledError as error:
+                        came = error
+                if insist and task.cancelled():
+                    continue
+                task.result()
+                return came
+            except GeneratorExit:  # (we are thrown away; what it did would be for nobody)
+                with suppress(RuntimeError):  # (the loop, too)
+                    task.cancel()
+                raise
+            finally:
+                del task  # (no circle with the traceback)
 
     async def be_cancelled(self, cancellation: Cancellation) -> None:
-        assert isinstance(cancellation, asyncio.CancelledError)
         try:
-            raise cancellation
+            if isinstance(cancellation, asyncio.CancelledError):
+                raise cancellation
+            await _anyio().lowlevel.checkpoint_if_cancelled()
         finally:
             del cancellation
 

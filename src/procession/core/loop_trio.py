@@ -63,9 +63,11 @@ class _Trio(Loop):
     async def checkpoint(self) -> None:
         await trio.lowlevel.checkpoint()
 
-    async def shielded(self, awaitable: Awaitable[object]) -> Cancellation | None:
+    async def shielded(
+        self, function: Callable[..., Awaitable[object]], *args: Any, insist: bool = False
+    ) -> Cancellation | None:
         with trio.CancelScope(shield=True):
-            await awaitable
+            await function(*args)
         return Cancellation(_CANCELLED) if trio.current_effective_deadline() == -float("inf") else None
 
     async def be_cancelled(self, cancellation: Cancellation) -> None:

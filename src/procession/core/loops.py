@@ -72,9 +72,15 @@ class Loop(ABC):
         nothing."""
 
     @abstractmethod
-    async def shielded(self, awaitable: Awaitable[object]) -> Cancellation | None:
-        """Await it to its end although we are cancelled meanwhile; then what came is the result, for `be_cancelled`. Raises
-        what `awaitable` raises. (In asyncio it runs as another task.)"""
+    async def shielded(
+        self, function: Callable[..., Awaitable[object]], *args: Any, insist: bool = False
+    ) -> Cancellation | None:
+        """Await ``function(*args)`` to its end although we are cancelled meanwhile; then what came is the result, for
+        `be_cancelled`. Raises what it raises.
+
+        In asyncio it runs as another task, and who cancels all tasks, as `asyncio.run` does at its end, cancels that one, too.
+        Then, if we `insist`, it is called again; else the cancellation comes out.
+        """
 
     @abstractmethod
     async def be_cancelled(self, cancellation: Cancellation) -> None:

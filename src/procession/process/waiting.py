@@ -157,7 +157,7 @@ async def join_async(process: Process, timeout: float | None, stop: bool, grace:
         raise
     except BaseException:
         if stop:
-            await loop.shielded(stop_async(process, grace))
+            await loop.shielded(stop_async, process, grace, insist=True)
         raise
     if code is None and stop:
         await stop_shielded(process, grace)
@@ -167,7 +167,7 @@ async def join_async(process: Process, timeout: float | None, stop: bool, grace:
 async def stop_shielded(process: Process, grace: float) -> None:
     """`stop_async`, to its end although we are cancelled meanwhile; that comes out then."""
     loop = loops.current()
-    came = await loop.shielded(stop_async(process, grace))
+    came = await loop.shielded(stop_async, process, grace, insist=True)
     try:
         if came is not None:
             await loop.be_cancelled(came)

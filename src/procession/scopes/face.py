@@ -128,7 +128,7 @@ class Face:
             core.end(Why.CANCELLED)
             if not is_cancellation(came):
                 core.interrupted(1)
-            await host.loop.shielded(self._see_it_over(host))
+            await host.loop.shielded(self._see_it_over, host)
             if not is_cancellation(came):
                 raise
             return came

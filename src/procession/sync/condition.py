@@ -59,7 +59,7 @@ class Condition(Handle, Waitable, _native.Condition):
         return self._lock.__enter__()
 
     def __exit__(self, *error: object) -> None:
-        # When a signal's handler raised in wait() while it waited for the lock, the lock is not ours.
+        # When wait() raised while it waited for the lock, by a signal's handler or as the lock's holder died, it is not ours.
         if error[:1] == (None,) or not error or self._lock._is_mine():
             self._lock.release()
 
@@ -126,7 +126,7 @@ class Condition(Handle, Waitable, _native.Condition):
         return await self._lock.acquire_async()
 
     async def __aexit__(self, *error: object) -> None:
-        self._lock.release()
+        self.__exit__(*error)
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop. Cancelled, it first takes the lock again, as `asyncio.Condition` does; a notification that
@@ -141,16 +141,19 @@ class Condition(Handle, Waitable, _native.Condition):
             wait = self._enter(channel.number)
             self._lock._set_count(1)
             self._lock.release()
-            finished = notified = False
+            finished = notified = held = gone = False
+            cancelled: loops.Cancellation | None = None
             try:
                 await channel.told(wait, deadline)
                 finished = True
+            except GeneratorExit:  # (we are thrown away: nothing can be awaited any more)
+                gone = True
+                raise
             finally:
-                cancelled: loops.Cancellation | None = None
-                held = False
                 try:
-                    cancelled = await loop.shielded(self._again(depth, self._lock._token()))
-                    held = True
+                    if not gone:
+                        cancelled = await loop.shielded(self._again, depth, self._lock._token(), insist=True)
+                        held = True
                 finally:
                     notified = self._leave(wait)
                     if notified and (cancelled or not finished or not held):
