@@ -188,10 +188,8 @@ class Process(BaseProcess):
 
     def __await__(self) -> Generator[Any, None, int]:
         """``await process``: wait for its end in an event loop, without a thread; gives its exit code. Cancelling the await
-        leaves the process alone."""
-        from procession.process import waiting
-
-        return waiting.wait_async(self).__await__()  # type: ignore[return-value]  # (without a time-out)
+        leaves the process alone. Raises as `join` does."""
+        return self.join_async().__await__()  # type: ignore[return-value]  # (without a time-out)
 
     async def join_async(self, timeout: float | None = None, *, stop: bool = False, grace: float = 3.0) -> int | None:
         """`join` for an event loop, without a thread: the exit code, or None when the child has not ended within `timeout`

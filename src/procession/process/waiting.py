@@ -43,7 +43,8 @@ class Goal(Generic[_T]):
             raise ValueError(
                 f"return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED; got {return_when!r}"
             )
-        self.things = dict.fromkeys(objects)
+        #: With what tells how a process ended, which another may close meanwhile.
+        self.things = {thing: thing._popen if isinstance(thing, Process) else None for thing in objects}
         self._done: set[_T] = set()
         self._when = return_when
         self._failed = False
@@ -54,7 +55,7 @@ class Goal(Generic[_T]):
             self._done.add(thing)
             if isinstance(thing, Process) and not thing._closed:
                 thing.join()  # (it is no active child any more)
-            self._failed = self._failed or (self._when == FIRST_EXCEPTION and _has_failed(thing))
+            self._failed = self._failed or (self._when == FIRST_EXCEPTION and _has_failed(thing, self.things[thing]))
 
     def is_reached(self) -> bool:
         return self._failed or (self._when == FIRST_COMPLETED and bool(self._done)) or len(self._done) == len(self.things)
@@ -76,7 +77,8 @@ def wait(
     descriptor (sentinels, connections, sockets): those are done when they can be read. `timeout` in seconds (None: for
     ever). `return_when` is ALL_COMPLETED, FIRST_COMPLETED, or FIRST_EXCEPTION (the first process that ended with another
     exit code than 0, the first future that ended with an exception, or all). Blocks with the GIL released; Ctrl-C interrupts
-    it. Raises ValueError for a process that was not started, TypeError for what cannot be waited for; both before it waits.
+    it. Raises ValueError for a process that was not started, ProcessStateError for another process's child, TypeError for what
+    cannot be waited for; all before it waits.
     """
     deadline = deadline_of(timeout)
     goal = Goal(objects, return_when)
@@ -112,9 +114,9 @@ def seconds_to(deadline: float | None) -> float | None:
     return None if deadline is None else max(deadline - time.monotonic(), 0)
 
 
-def _has_failed(thing: Any) -> bool:
-    if isinstance(thing, Process):
-        return thing.exitcode != 0
+def _has_failed(thing: Any, popen: Any) -> bool:
+    if popen is not None:
+        return bool(popen.poll() != 0)
     if not is_future(thing):
         return False
     if hasattr(thing, "successful"):
@@ -127,16 +129,19 @@ async def wait_async(process: Process, timeout: float | None = None) -> int | No
     loop = loops.current()
     deadline = loop.deadline(timeout)
     fd = process.sentinel
+    popen = process._popen  # (with it the descriptor stays, also when another closes the process)
     await loop.checkpoint()
     poller = select.poll()
     poller.register(fd, select.POLLIN)
-    while process.exitcode is None:
+    while popen.poll() is None:
         if poller.poll(0):
-            process.join()  # it has ended; the reaper may be about to note how
+            popen.wait()  # it has ended; the reaper may be about to note how
         elif not await loop.usable(fd, deadline=deadline):
             return None
-    process.join()  # (nobody has to any more)
-    return process.exitcode
+    if not process._closed:
+        process.join()  # (nobody has to any more)
+    code: int = popen.poll()
+    return code
 
 
 async def stop_async(process: Process, grace: float) -> None:

@@ -29,12 +29,13 @@ def is_future(thing: Any) -> bool:
 class Entry:
     """One thing in a watch, of any kind. `tag` is what it is reported as."""
 
-    __slots__ = ("__weakref__", "fd", "found", "tag", "thing", "wait", "watch")
+    __slots__ = ("__weakref__", "fd", "found", "popen", "tag", "thing", "wait", "watch")
 
     def __init__(self, thing: Any, tag: Any) -> None:
         self.thing = thing
         self.tag = tag
         self.fd = -1
+        self.popen: Any = None  # a process's: with it the descriptor stays, also when another closes the process
         self.wait: int | None = None
         self.found = False  # it is among those to be looked at
         self.watch: Any = None
@@ -80,13 +81,19 @@ class Watch:
         """A descriptor that is readable when something has happened."""
         return self._epoll.fileno()
 
+    @property
+    def closed(self) -> bool:
+        return self._epoll.closed
+
     # --- what is watched ---
 
     def add(self, thing: Any, tag: Any = None) -> Entry:
         """Watch `thing`; it is reported as `tag` if that is not None. Raises ValueError for a process that was not started,
-        TypeError for what cannot be waited for."""
+        ProcessStateError for one that is not our child, TypeError for what cannot be waited for."""
         entry = Entry(thing, thing if tag is None else tag)
         if isinstance(thing, Process):
+            thing._check_parent("wait for")
+            entry.popen = thing._popen
             self._add_fd(entry, thing.sentinel)
         elif hasattr(thing, "_watch"):
             self._add_wait(entry)
@@ -230,10 +237,8 @@ class Watch:
     def _is_done(self, entry: Entry) -> bool:
         if entry.wait is not None:
             return bool(entry.thing._is_ready(entry.wait))
-        if isinstance(entry.thing, Process):
-            popen = entry.thing._popen
-            if popen is not None:
-                popen.wait()  # it has ended; the reaper may be about to note how
+        if entry.popen is not None:
+            entry.popen.wait()  # it has ended; the reaper may be about to note how
         return True
 
     def is_inherited(self) -> bool:

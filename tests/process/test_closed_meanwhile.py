@@ -1,0 +1,155 @@
+"""What is closed, or had by several, while it is waited for; and processes that are another's."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import pytest
+
+from eventloops import LOOPS, Run
+from procession import FIRST_EXCEPTION, Condition, Event, Process, ProcessStateError, as_completed, wait, wait_async
+from procession.process.watch import Watch
+from procession.testing.saboteurs import sleep_for_ever
+from procession.testing.watch import eventually
+
+
+@pytest.fixture(params=LOOPS)
+def run(request: pytest.FixtureRequest) -> Run:
+    return Run(request.param)
+
+
+def start(target: Any = sleep_for_ever) -> Any:
+    process = Process(target=target)
+    process.start()
+    return process
+
+
+def open_descriptors() -> int:
+    return len(os.listdir("/proc/self/fd"))
+
+
+def test_a_process_that_another_thread_closes_is_reported() -> None:
+    process, other = start(), start()
+    before = open_descriptors()
+    watch = Watch([process, other])
+    process.kill()
+    process.join()
+    process.close()
+    watch.look(watch.sleep(20))
+    assert list(watch.done()) == [process]
+    watch.close()
+    eventually(lambda: open_descriptors() < before)
+    other.kill()
+
+
+async def by_wait(process: Any) -> Any:
+    return await wait_async([process, Event()], 20, FIRST_EXCEPTION)
+
+
+async def by_as_completed(process: Any) -> Any:
+    return [thing async for thing in as_completed([process], 20)]
+
+
+async def by_join(process: Any) -> Any:
+    return await process.join_async(20)
+
+
+@pytest.mark.parametrize("how", [by_wait, by_as_completed, by_join])
+def test_a_process_that_another_task_closes_is_reported(run: Run, how: Any) -> None:
+    process = start()
+    found: list[Any] = []
+
+    async def waiter() -> None:
+        found.append(await how(process))
+
+    async def closer() -> None:
+        await process
+        process.close()
+
+    async def main() -> None:
+        async with run.tasks() as begin:
+            for task in (waiter, closer, waiter):
+                begin(task)
+                await run.sleep(0.01)
+            process.kill()
+
+    run(main)
+    for each in found:
+        assert each == -9 or each == [process] or each.done == {process}
+    assert len(found) == 2
+
+
+def test_several_tasks_may_take_from_one_iteration(run: Run) -> None:
+    events = [Event() for _ in range(5)]
+    found: list[Any] = []
+
+    async def main() -> None:
+        each = as_completed(events, 20)
+
+        async def one() -> None:
+            async for event in each:
+                found.append(event)
+
+        async with run.tasks() as begin:
+            for _ in range(3):
+                begin(one)
+            for event in events:
+                await run.sleep(0.005)
+                event.set()
+
+    run(main)
+    assert found == events
+
+
+def test_closing_an_iteration_ends_it_for_all_tasks(run: Run) -> None:
+    ended: list[Any] = []
+
+    async def main() -> None:
+        for thing in (Event(), Condition()):
+            each = as_completed([thing])
+
+            async def one(each: Any = each) -> None:
+                ended.append([thing async for thing in each])
+
+            async with run.tasks() as begin:
+                begin(one)
+                begin(one)
+                await run.sleep(0.01)
+                each.close()
+                each.close()
+
+    run(main)
+    assert ended == [[], [], [], []]
+
+
+async def by_await(process: Any) -> Any:
+    return await process
+
+
+def test_a_process_of_another_is_refused_at_once(run: Run) -> None:
+    process, never = start(), Process(target=int)
+
+    async def child() -> None:
+        for how in (by_await, by_wait, by_as_completed, by_join):
+            with pytest.raises(ProcessStateError, match="child process"):
+                await how(process)
+        with pytest.raises(ProcessStateError, match="child process"):
+            wait([process])
+
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            run(child)
+            code = 0
+        finally:
+            os._exit(code)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+
+    async def main() -> None:
+        with pytest.raises(ProcessStateError, match="started"):
+            await never
+
+    run(main)
+    process.kill()
