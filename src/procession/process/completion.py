@@ -115,7 +115,8 @@ class Completions(Generic[_T]):
                 raise self._too_late()
             left = seconds_to(self._deadline)
             in_time = await loop.usable(self._watch.fd, deadline=None if left is None else loop.time() + left)
-            self._watch.look(self._watch.sleep(0))
+            if self._watch:  # (else another task has had the last, or closed it)
+                self._watch.look(self._watch.sleep(0))
         return found[0]
 
     def _next(self) -> tuple[_T] | None:
@@ -134,6 +135,8 @@ class Completions(Generic[_T]):
     def close(self) -> None:
         """Wait for no more of them. Does not block; may be called again."""
         self._drop()
+        if not self._watch.closed:
+            loops.closing(self._watch.fd)  # (other tasks may iterate, too)
         self._watch.close()
 
     def _drop(self) -> None:
