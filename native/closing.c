@@ -12,6 +12,7 @@ void queue_close(struct queue_view *view) {
     word_add(&view->queue->closes, 1);
     pn_step("closed");
     tell_of_end(view);
+    queue_wake_all(view, PART_SPACE); /* (tasks of this process find the handle closed; all others wait on) */
 }
 
 void queue_left(struct queue_view *view) {

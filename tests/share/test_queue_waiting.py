@@ -148,6 +148,41 @@ def test_join_async() -> None:
 # --- among others ---
 
 
+def test_closing_the_handle_ends_what_waits_for_space() -> None:
+    async def main() -> None:
+        queue = Queue(1)
+        queue.put(1)
+        put = asyncio.create_task(queue.put_async(2))
+        space = asyncio.create_task(procession.wait_async([queue.space]))
+        await until_waiting(queue, 2, _native.PART_SPACE)
+        queue.close()
+        async with asyncio.timeout(20):
+            with pytest.raises(ValueError, match="closed"):
+                await put
+            assert (await space).done == {queue.space}
+
+    asyncio.run(main())
+
+
+def test_tasks_are_waited_for_though_the_handle_is_closed() -> None:
+    """As by `join`: who has put all may close it."""
+    queue = JoinableQueue()
+    other = pickle.loads(pickle.dumps(queue))
+    queue.put(1)
+    calls: list[Any] = []
+    queue.joined.add_done_callback(calls.append)
+    queue.close()
+    for _ in range(2):
+        assert procession.wait([queue.joined], 0.01).done == set()
+    assert not queue.joined.done()
+    assert not queue.join(0)
+    assert not calls
+    other.get()
+    other.task_done()
+    assert procession.wait([queue.joined], 20).done == {queue.joined}
+    eventually(lambda: calls == [queue.joined])
+
+
 def test_wait_for_queues_among_others(ctx: Any) -> None:
     def put(queue: Any) -> None:
         queue.put(1)
