@@ -16,26 +16,14 @@ import pytest
 from sleepers import sleeper
 
 import procession
-from eventloops import ALL_LOOPS, LOOPS, Run
-from procession.core import callers
+from eventloops import Run
 from procession.pool.executor import ProcessPoolExecutor
 from procession.pool.pool import Pool
 from procession.share.connection import Connection
 
 LIMIT = 20
 
-
-@pytest.fixture(autouse=True)
-def callers_leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "IDLENESS", 0.02)
-
-
-def run_of(request: pytest.FixtureRequest) -> Run:
-    return Run(request.param)
-
-
-run = pytest.fixture(params=ALL_LOOPS)(run_of)
-run_either = pytest.fixture(params=LOOPS)(run_of)
+pytestmark = pytest.mark.usefixtures("callers_leave_soon")
 
 # --- what is awaited ---
 #

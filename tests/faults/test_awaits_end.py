@@ -15,9 +15,8 @@ import pytest
 from sleepers import sleeper
 
 import procession
-from eventloops import ALL_LOOPS, LOOPS, Run
+from eventloops import Run
 from procession import Closed, OwnerDiedWarning, WorkerDied
-from procession.core import callers
 from procession.pool.executor import ProcessPoolExecutor
 from procession.pool.pool import Pool
 from procession.testing.saboteurs import sleep_for_ever
@@ -25,18 +24,7 @@ from procession.testing.watch import eventually
 
 LIMIT = 20
 
-
-@pytest.fixture(autouse=True)
-def callers_leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(callers, "IDLENESS", 0.02)
-
-
-def run_of(request: pytest.FixtureRequest) -> Run:
-    return Run(request.param)
-
-
-run = pytest.fixture(params=ALL_LOOPS)(run_of)
-run_either = pytest.fixture(params=LOOPS)(run_of)
+pytestmark = pytest.mark.usefixtures("callers_leave_soon")
 
 
 # --- the other side dies ---
