@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from typing import Any
 
 import pytest
 
 from eventloops import LOOPS, Run
-from procession import FIRST_EXCEPTION, Condition, Event, Process, ProcessStateError, as_completed, wait, wait_async
+from procession import FIRST_EXCEPTION, Condition, Event, Pipe, Process, ProcessStateError, as_completed, wait, wait_async
 from procession.process.watch import Watch
 from procession.testing.saboteurs import sleep_for_ever
 from procession.testing.watch import eventually
@@ -78,6 +79,49 @@ def test_a_process_that_another_task_closes_is_reported(run: Run, how: Any) -> N
     for each in found:
         assert each == -9 or each == [process] or each.done == {process}
     assert len(found) == 2
+
+
+def test_a_connection_that_is_closed_is_reported(run: Run) -> None:
+    before = open_descriptors()
+    found: list[Any] = []
+
+    async def main() -> None:
+        ends = [Pipe() for _ in range(3)]
+
+        async def by_wait() -> None:
+            found.append(await wait_async([ends[0][0], ends[1][0]], 20))
+
+        async def by_for() -> None:
+            found.append([end async for end in as_completed([ends[1][0], ends[0][0], Event()])][:2])
+
+        async with run.tasks() as begin:
+            begin(by_wait)
+            cancel = begin(by_for)
+            begin(run.sleep, 0.02)
+            await run.sleep(0.01)
+            assert len(ends[0][0]._watch_entries) == 2
+            for end in (ends[1][0], ends[0][0]):
+                end.close()
+            await run.until(lambda: bool(found))
+            cancel()
+        assert [(found[0].done, found[0].not_done)] == [({ends[0][0], ends[1][0]}, set())]
+        for pair in ends:
+            for end in pair:
+                end.close()
+
+    run(main)
+    eventually(lambda: open_descriptors() <= before)
+
+
+def test_a_connection_that_another_thread_closes_is_reported() -> None:
+    here, there = Pipe()
+    watch = Watch([here])
+    threading.Timer(0.02, here.close).start()
+    while not (done := list(watch.done())):
+        watch.look(watch.sleep(20))
+    assert done == [here]
+    watch.close()
+    there.close()
 
 
 def test_several_tasks_may_take_from_one_iteration(run: Run) -> None:

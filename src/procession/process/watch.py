@@ -11,6 +11,7 @@ import select
 import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
 from procession import _native
@@ -49,6 +50,14 @@ class Entry:
 
     add_exception = add_cancelled = add_result
 
+    # --- as one of a connection's `_watch_entries` ---
+
+    def closing(self) -> None:
+        """It is about to be closed, which its descriptor would not tell. In any thread."""
+        watch = self.watch()
+        if watch is not None and not watch.is_inherited():
+            watch.find(self)
+
 
 class Watch:
     """Things, each until it is done. For one thread, but for `find`.
@@ -59,6 +68,7 @@ class Watch:
     def __init__(self, things: Iterable[Any] = ()) -> None:
         self._epoll = select.epoll()
         self._bell: _native.Bell | None = None
+        self._rung: list[int] = []  # in its place, where there is none: eventfds that are readable
         self._entries: set[Entry] = set()
         self._by_fd: dict[int, list[Entry]] = {}
         self._by_wait: dict[int, Entry] = {}
@@ -100,9 +110,9 @@ class Watch:
         elif is_future(thing):
             self._add_future(entry)
         else:
+            if hasattr(thing, "_watch_entries"):
+                self._add_connection(entry)
             self._add_fd(entry, _fd_of(thing))
-            if getattr(thing, "_incoming", None) is not None:
-                self._note(entry)  # (a message that was begun: the rest comes by another descriptor)
         self._entries.add(entry)
         return entry
 
@@ -126,6 +136,15 @@ class Watch:
         except BaseException:
             del self._by_fd[fd]
             raise
+
+    def _add_connection(self, entry: Entry) -> None:
+        connection = entry.thing
+        if connection._incoming is not None:
+            self._note(entry)  # (a message that was begun: the rest comes by another descriptor)
+        entry.watch = weakref.ref(self)
+        if connection._watch_entries is None:
+            connection._watch_entries = set()
+        connection._watch_entries.add(weakref.ref(entry, connection._watch_entries.discard))
 
     def _add_wait(self, entry: Entry) -> None:
         entry.wait = wait = entry.thing._watch(self._channel().number)
@@ -188,6 +207,10 @@ class Watch:
         """Make the descriptor readable. In any thread."""
         if self._bell is not None:
             self._bell.ring()
+            return
+        with suppress(OSError, ValueError):  # (no descriptor is to be had; or the epoll was closed just now)
+            self._rung.append(os.eventfd(1, os.EFD_CLOEXEC))
+            self._epoll.register(self._rung[-1], select.EPOLLIN)  # (`look` takes it out)
 
     def _note(self, entry: Entry) -> None:
         if not entry.found:
@@ -211,7 +234,7 @@ class Watch:
                 for entry in self._by_fd[fd]:
                     self._note(entry)
             else:
-                self._unregister(fd)  # (an `add` was interrupted)
+                self._unregister(fd)  # (it was rung; or an `add` was interrupted)
         if bell is None:
             return
         for wait in _native.waits_told(bell.number):  # (what has happened by now is seen, though the bell be slower)
@@ -253,21 +276,26 @@ class Watch:
             self.remove(next(iter(self._entries)))
         if self._bell is not None:
             self._bell.close()
-        self._epoll.close()
+        self._close_epoll()
 
     def abandon(self) -> None:
         """The same, when the garbage collector comes: it may come while this very thread has locks, so none is waited for."""
         if self.is_inherited():
             return
         for entry in self._entries:
-            if entry.watch is not None and entry.thing._condition.acquire(False):
+            if entry.fd < 0 and entry.watch is not None and entry.thing._condition.acquire(False):
                 if entry in entry.thing._waiters:
                     entry.thing._waiters.remove(entry)
                 entry.thing._condition.release()
         self._entries.clear()
         if self._bell is not None:
             self._bell.close()  # (with all waits of it)
+        self._close_epoll()
+
+    def _close_epoll(self) -> None:
         self._epoll.close()
+        while self._rung:
+            os.close(self._rung.pop())
 
 
 def _fd_of(thing: Any) -> int:

@@ -84,6 +84,7 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     _incoming: _native.Incoming | None = None  # begun, and interrupted by a signal or a cancellation
     _frame: _Frame | None = None  # the same, in the other format
     _watched = False  # it has, or had, a callback
+    _watch_entries: Any = None  # the entries of those who watch it (`process.watch`), weakly
     _unsent: Any = None  # in that one, too: what a task has half sent (`awaiting.Unsent`)
 
     def __init__(self, handle: int, readable: bool = True, writable: bool = True) -> None:
@@ -93,6 +94,8 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     def _close(self) -> None:
         if callbacks is not None and self._watched:
             callbacks.closing(self)
+        for entry in [found for each in list(self._watch_entries or ()) if (found := each()) is not None]:
+            entry.closing()
         if loops is not None:  # (it is when the interpreter is ending)
             loops.closing(self._handle)
             if self._incoming is not None:
