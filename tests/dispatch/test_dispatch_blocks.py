@@ -8,14 +8,13 @@ import pickle
 import signal
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
 
 import procession
-from procession import DispatchDeadlock, DispatchQueue, ProcessPoolExecutor, WorkerDied, dispatch, global_queue
+from procession import DispatchQueue, ProcessPoolExecutor, WorkerDied, dispatch, global_queue
 
 LIMIT = 20.0
 
@@ -184,104 +183,6 @@ def test_a_fork_of_the_program_cannot_use_it(program: Any) -> None:
     """
     done = program.run_script(code)
     assert (done.stdout, done.stderr, done.returncode) == ("7\n", "", 0)
-
-
-# --- in a circle ---
-
-
-def circle_of_one() -> None:
-    queue = serial("a")
-    queue.sync(lambda: queue.sync(same, 1))
-
-
-def circle_by_another() -> None:
-    queue, other = serial("a"), concurrent_("b")
-    queue.sync(lambda: other.sync(lambda: queue.sync(same, 1)))
-
-
-def circle_by_a_target() -> None:
-    target = serial("t")
-    queue, other = serial("a", target=target), concurrent_("b", target=target)
-    queue.sync(lambda: other.sync(same, 1))
-
-
-def circle_to_the_target() -> None:
-    target = serial("t")
-    queue = serial("a", target=target)
-    queue.sync(lambda: target.sync(same, 1))
-
-
-def circle_from_the_target() -> None:
-    target = serial("t")
-    queue = serial("a", target=target)
-    target.sync(lambda: queue.sync(same, 1))
-
-
-def circle_of_a_result() -> None:
-    queue = serial("a")
-    queue.sync(lambda: queue.async_(same, 1).result())
-
-
-def circle_of_a_barrier() -> None:
-    queue = concurrent_("a")
-    queue.sync(lambda: queue.barrier_sync(same, 1))
-
-
-def circle_in_a_barrier() -> None:
-    queue = concurrent_("a")
-    queue.barrier_sync(lambda: queue.sync(same, 1))
-
-
-def circle_behind_a_barrier() -> None:
-    queue = concurrent_("a")
-    queue.sync(lambda: (queue.barrier_async(same, 1), queue.sync(same, 1)))
-
-
-def circle_of_a_full_queue() -> None:
-    queue = concurrent_("a", width=2)
-    queue.sync(lambda: queue.sync(lambda: queue.sync(same, 1)))
-
-
-CIRCLES = [value for name, value in list(globals().items()) if name.startswith("circle_")]
-
-
-@pytest.mark.parametrize("circle", CIRCLES, ids=lambda circle: circle.__name__)
-def test_a_block_that_would_wait_for_itself_is_told(circle: Callable[[], None]) -> None:
-    with pytest.raises(DispatchDeadlock) as caught:
-        circle()
-    assert caught.value.queue in caught.value.chain
-    assert len(caught.value.chain) >= 2
-    assert global_queue().sync(same, 1) == 1
-
-
-def test_two_that_wait_for_each_other() -> None:
-    queues = [serial("a"), serial("b")]
-    begun = [procession.Event(), procession.Event()]
-
-    def block(me: int) -> str:
-        begun[me].set()
-        assert begun[1 - me].wait(LIMIT)
-        try:
-            return queues[1 - me].sync(same, "through")
-        except DispatchDeadlock as error:
-            return " ".join(error.chain)
-
-    futures = [queues[i].async_(block, i) for i in range(2)]
-    answers = sorted(future.result(LIMIT) for future in futures)
-    assert answers in (["a b", "through"], ["b a", "through"], ["a b a", "through"], ["b a b", "through"])
-
-
-def test_what_only_looks_like_a_circle() -> None:
-    queue, wide = serial("a"), concurrent_("b", width=2)
-    assert queue.sync(lambda: wide.sync(lambda: wide.sync(same, 1))) == 1
-    assert queue.sync(lambda: [queue.async_(same, 2).done(), wide.barrier_sync(same, 3)]) == [False, 3]
-    for _ in range(3):
-        assert wide.barrier_sync(lambda: queue.sync(same, 4)) == 4
-    with ThreadPool(4) as pool:
-        assert all(pool.map(lambda i: queue.sync(lambda: wide.sync(same, i)) == i, range(40)))
-
-
-ThreadPool = concurrent.futures.ThreadPoolExecutor
 
 
 # --- deaths ---

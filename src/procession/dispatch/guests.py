@@ -142,6 +142,15 @@ class Guests:
         if self.waits.end((worker, call)):
             self._lend()
 
+    def look_again(self) -> None:
+        """Orders went behind a barrier, so a circle may have closed: those in it are told, one after another, until there is
+        none."""
+        while (stuck := self.waits.stuck()) is not None:
+            (worker, call), who, wanted = stuck
+            error = DispatchDeadlock(wanted.lane.name, self.waits.chain(who, wanted))
+            self._desks[worker].reply(call, Reply.REFUSED, _written(error))
+            self.waits_no_more(worker, call)
+
     def _lend(self) -> None:
         if not self._engine.crew.ended:
             self._engine.crew.lend(self.waits.workers())

@@ -67,6 +67,11 @@ class Waits:
                 del waiting[each]
         return False
 
+    def stuck(self) -> tuple[tuple[int, int], Task, Wanted] | None:
+        """One that waits in a circle all the same: its key, who, for what."""
+        found = ((key, who, wanted) for key, (who, wanted) in self._waits.items() if who is not None)
+        return next((each for each in found if self.would_stick(*each[1:])), None)
+
     def chain(self, who: Task, wanted: Wanted) -> tuple[str, ...]:
         """The names of the queues of those who wait for `who`, then its own, then that of `wanted`."""
         names = [wanted.lane.name]
@@ -83,17 +88,32 @@ def _may_end(wanted: Wanted, waiting: Waiting) -> bool:
     """Whether what is wanted ends, if those who are `waiting` do not."""
     if wanted.task is not None and wanted.task in waiting:
         return False
+    above: Lane | None = None  # the one whose order has to go through this one
+    stuck = 0  # how many of that one's orders will not end
     for lane in _way(wanted.lane):
-        if lane.width is not None and sum(lane in _way(each.lane) for each in waiting) >= lane.width:
+        inside = [each for each in waiting if lane in _way(each.lane)]
+        if lane.width is not None and len(inside) >= lane.width:
             return False
-    beside = [each for each in waiting if each.lane is wanted.lane]
-    return not beside or not (wanted.barrier or any(each.barrier for each in beside) or _is_barred(wanted))
+        if inside and (
+            (wanted.barrier and above is None)
+            or any(each.barrier and each.lane is lane for each in inside)
+            or (_is_barred(wanted) if above is None else _has_no_way(above, lane, stuck))
+        ):
+            return False
+        above, stuck = lane, len(inside)
+    return True
 
 
 def _is_barred(wanted: Wanted) -> bool:
     """Whether a barrier waits before it."""
     ahead = itertools.takewhile(lambda task: task is not wanted.task, wanted.lane.backlog)
     return (wanted.task is None or not wanted.task.number) and any(task.barrier for task in ahead)
+
+
+def _has_no_way(lane: Lane, target: Lane, stuck: int) -> bool:
+    """Whether a barrier waits in the target before all of the lane's orders, but for those that will not end."""
+    behind = set(itertools.dropwhile(lambda task: not task.barrier, target.backlog))
+    return bool(behind) and len(lane.orders - behind) <= stuck
 
 
 def _way(lane: Lane | None) -> Iterator[Lane]:

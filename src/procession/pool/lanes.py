@@ -289,6 +289,8 @@ class Lane:
         """A worker serves it no more: it was done, or has died."""
         self.orders.discard(order)
         self.see_to_service()
+        if self.target is not None and self.target.backlog and self._engine.guests is not None:
+            self._engine.guests.look_again()
         if self.closed:
             self._leave_if_done()
 
