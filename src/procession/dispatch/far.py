@@ -88,6 +88,7 @@ class FarQueue(DispatchQueue):
         return self.width or os.cpu_count() or 1
 
     def suspend(self) -> None:
+        self._check_own("suspended")
         self._tell(Ask.SUSPEND)
 
     def resume(self) -> None:

@@ -47,7 +47,7 @@ def global_queue(priority: int = 0) -> DispatchQueue:
     queue = _queues.get(priority)
     if queue is None:
         made = DispatchQueue("global" if not priority else f"global, priority {priority}", True, priority=priority)
-        made._shared = True
+        made._share()
         with _lock:
             queue = _queues.setdefault(priority, made) if shared is _engine else made
     return queue

@@ -58,7 +58,6 @@ class DispatchQueue:
     """
 
     _options: Options = PLAIN
-    _shared = False
 
     def __init__(
         self, name: str, concurrent: bool = False, *, width: int | None = None, target: DispatchQueue | None = None,
@@ -73,7 +72,7 @@ class DispatchQueue:
         with self._engine.lock:
             if self._engine.guests is None:
                 self._engine.guests = Guests(self._engine)
-        self._facts = (name, bool(concurrent), width if concurrent else 1, priority)
+        self._facts = (name, bool(concurrent), width if concurrent else 1, priority, False)
         self._finalizer = weakref.finalize(self, _drop, weakref.ref(self._lane), os.getpid())
         self._finalizer.atexit = False
         _queues[self._place] = self
@@ -266,8 +265,12 @@ class DispatchQueue:
     def _most(self) -> int:
         return self.width or self._engine.settings.workers
 
+    def _share(self) -> None:
+        """It is everybody's from now on."""
+        self._facts = (*self._facts[:-1], True)
+
     def _check_own(self, what: str) -> None:
-        if self._shared:
+        if self._facts[-1]:
             raise RuntimeError(f"{self!r} is everybody's and cannot be {what}")
 
     @property
