@@ -8,7 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
@@ -110,7 +110,11 @@ def test_a_cancelling_shutdown(executors: Make, doors: Any) -> None:
     running = executor.submit(doors.enter, 0, "ran")
     doors.wait(0)
     waiting = [executor.submit(abs, number) for number in range(100)]
-    executor.shutdown(wait=False, cancel_futures=True)
+    with ThreadPoolExecutor(1) as threads:
+        told = threads.submit(waiting[-1].exception, LIMIT)
+        eventually(lambda: executor._engine.collector._lead.held, LIMIT, "somebody who waits")
+        executor.shutdown(wait=False, cancel_futures=True)
+        assert isinstance(told.exception(LIMIT / 4), CancelledError)  # (at once, not when the next one ends)
     doors.let(0)
     executor.shutdown()
     assert running.result(LIMIT) == "ran"

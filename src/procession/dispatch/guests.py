@@ -65,6 +65,9 @@ class Errand(Task):
         self._desk, self.call, self.lane, self.barrier = desk, call, lane, barrier
         self.over = False
 
+    def is_wanted(self) -> bool:
+        return not self.over
+
     def begin(self) -> bool:
         return not self.over
 

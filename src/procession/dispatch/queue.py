@@ -251,6 +251,7 @@ class DispatchQueue:
             self._submit(block)
         except RuntimeError as error:
             block.fail(error)
+            self._engine.nudge()
 
     def _sync(self, f: Any, args: Any, kwargs: Any, barrier: bool) -> Any:
         block = self._block(f, args, kwargs, barrier)

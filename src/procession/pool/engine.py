@@ -40,8 +40,7 @@ from procession.pool.task import Task
 
 __all__ = ["Engine"]
 
-#: So many tasks may be in the ring at once, at most: those beyond wait in the backlog, where they can be put in order and
-#: cancelled.
+#: So many tasks may be in the ring at once: those beyond wait in the backlog, where they can be put in order, and cancelled.
 WINDOW = 1024
 
 
@@ -217,11 +216,11 @@ class Engine:
 
     def lost(self, task: Task, member: crew.Member) -> None:
         """Its worker died with it in hand. With the lock."""
+        if not isinstance(task, Order):
+            self.stopper.lost(task, member)
         self._let_go(task)
         if isinstance(task, Order):
             task.served.left(task)
-        else:
-            self.stopper.lost(task, member)
 
     def again(self, task: Task) -> None:
         """It is to be tried once more, before what waits. With the lock."""
@@ -231,9 +230,12 @@ class Engine:
             self.backlog.push(task, first=True)
 
     def cancel(self, task: Task) -> None:
-        """It is wanted no more, and has been told so: what waits in the ring is taken out, what runs is stopped. With the
-        lock."""
-        if self._pid != os.getpid() or self.held.get(task.number) is not task:
+        """It is wanted no more, and has been told so: what waits is taken out, what runs is stopped. With the lock."""
+        if self._pid != os.getpid():
+            return
+        if self.held.get(task.number) is not task:
+            if task.lane is not None:
+                task.lane.unwanted(task)
             return
         ring = self.tasks if task.lane is None else task.lane.ring
         with shielded():  # (never withdrawn and held)
@@ -285,6 +287,7 @@ class Engine:
         """What waits in the backlog ends: cancelled, or with that error. With the lock."""
         for task in list(self.backlog.drain()):
             task.fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+        self.nudge()
 
     def break_down(self, error: BaseException) -> None:
         """No worker can be had: all tasks end with that error, and so does every later call."""
@@ -306,8 +309,7 @@ class Engine:
             task.fail(verdicts.copy_of(error))
 
     def end(self, how: str, error: BaseException | None) -> None:
-        """The workers are ended: "terminate" (SIGTERM, then SIGKILL) or "kill". All tasks end, cancelled or with `error`.
-        Does not block."""
+        """End the workers: "terminate" (SIGTERM, then SIGKILL) or "kill". All tasks end, cancelled or with `error`. At once."""
         with self.lock:
             self.closing = True
             if self._pid != os.getpid():

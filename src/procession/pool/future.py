@@ -193,12 +193,13 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         with self._engine.lock:
             if self._state not in _OPEN:
                 return bool(self._state == _NOTIFIED)
-            held = self._state == _RUNNING
             self._tell(_NOTIFIED)
-            if held:
-                self._engine.cancel(self)
+            self._engine.cancel(self)
         self._engine.nudge()
         return True
+
+    def is_wanted(self) -> bool:
+        return self._state in _OPEN
 
     def begin(self) -> bool:
         if self._state == _PENDING:

@@ -142,7 +142,11 @@ class Lane:
     def _is_due(self, task: Task) -> None:
         if task in self._timed:
             self._timed.discard(task)
-            self.take_on(task)
+            if self._is_given_up():
+                self._fail({task}, None)
+                self._leave_if_done()
+            else:
+                self.take_on(task)
 
     def _check_open(self) -> None:
         self._engine.check_open()
@@ -302,7 +306,11 @@ class Lane:
             self.fail_waiting(error)
 
     def again(self, task: Task) -> None:
-        """Its worker died, and it is tried again: before those behind it, if one is done after another."""
+        """Its worker died, and it is tried again: before those behind it, if one is done after another. (It is still held: so
+        nobody takes the lane for done in between.)"""
+        if self._is_given_up():
+            task.fail(verdicts.cancelled())
+            return
         if self.width == 1 and self.in_order:
             self.take_back()
         self.backlog.appendleft(task)
@@ -312,21 +320,39 @@ class Lane:
         """What is in the ring goes back to the backlog, in order."""
         with shielded():
             back = [(number, task) for number, task in self.held.items() if self.ring._withdraw(number)]
+            self.backlog.extendleft(task for _, task in reversed(back))  # (first: the lane is not done in between)
             for number, _ in back:
                 del self._engine.held[number]
                 self.ended(number)
-            self.backlog.extendleft(task for _, task in reversed(back))
+
+    def unwanted(self, task: Task) -> None:
+        """One that waits, or whose time has not come, was cancelled: nothing is to wait for it."""
+        self._timed.discard(task)
+        while self.backlog and not self.backlog[0].is_wanted():
+            self.backlog.popleft()
+        self.feed()
+        self._leave_if_done()
+        self._engine.have_ended()
+
+    def _is_given_up(self) -> bool:
+        """Whether what waits has been cancelled, since nobody will go on with it: nor is there to be more."""
+        return bool(self.suspended) and (self.closed or self._engine.closing)
 
     def fail_waiting(self, error: BaseException | None) -> None:
         """What waits in the backlog ends: cancelled, or with that error."""
-        while self.backlog:
-            self.backlog.popleft().fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+        self._fail(self.backlog, error)
         self._tell_joins()
 
     def fail_timed(self, error: BaseException | None) -> None:
         """The same for those whose time has not come."""
-        while self._timed:
-            self._timed.pop().fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+        self._fail(self._timed, error)
+
+    def _fail(self, tasks: deque[Task] | set[Task], error: BaseException | None) -> None:
+        told, pop = bool(tasks), tasks.pop if isinstance(tasks, set) else tasks.popleft
+        while tasks:
+            pop().fail(verdicts.copy_of(error) if error is not None else verdicts.cancelled())
+        if told:
+            self._engine.nudge()
 
     def _tell_joins(self) -> None:
         if self._joins and not self.held and not self.backlog:

@@ -137,7 +137,7 @@ class Stopper:
         return False
 
     def lost(self, task: Task, member: Any) -> None:
-        """The worker that had it died. With the lock; it is held no more."""
+        """The worker that had it died. With the lock; it is held until this has been seen to."""
         extra = task.more()
         extra.attempts += 1
         if extra.stopping == "timeout":

@@ -87,6 +87,10 @@ class Task:
         """It is about to be handed to the workers. False: it was cancelled, and is forgotten."""
         return True
 
+    def is_wanted(self) -> bool:
+        """False: it was cancelled."""
+        return True
+
     def end(self, kind: int, payload: Any, seconds: float) -> None:
         """A worker's outcome: VALUE, ERROR, UNSENT, with what the message had. In any thread; must not run users' code."""
         raise NotImplementedError
