@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
+import contextlib
 import os
 import pickle
 import signal
@@ -14,7 +16,8 @@ from typing import Any
 import pytest
 
 import procession
-from procession import DispatchQueue, ProcessPoolExecutor, WorkerDied, dispatch, global_queue
+from procession import DispatchGroup, DispatchQueue, ProcessPoolExecutor, WorkerDied, dispatch, global_queue
+from procession.testing.watch import eventually
 
 LIMIT = 20.0
 
@@ -244,6 +247,42 @@ def test_with_one_worker_whatever_a_block_waits_by() -> None:
                     other.async_(same, 5).result(), other.sync(same, 6)]  # fmt: skip
 
         assert queue.sync(block) == [1, 1, 5, 6]
+
+
+def test_with_one_worker_groups_in_blocks_are_waited_for() -> None:
+    with ProcessPoolExecutor(1) as executor:
+        queue, other = serial("a", executor=executor), serial("b", executor=executor)
+
+        def group_of(count: int) -> DispatchGroup:
+            group = DispatchGroup()
+            for i in range(count):
+                group.async_(other, same, i)
+            return group
+
+        async def block() -> list[Any]:
+            return [await group_of(3), await group_of(3).wait_async(LIMIT)]
+
+        assert queue.sync(lambda: [group_of(3).wait(LIMIT), len(procession.wait([group_of(3)], LIMIT).done)]) == [True, 1]
+        assert queue.sync(block) == [True, True]
+        assert not queue.sync(lambda: group_of(3).wait(0))
+        assert other.sync(same, 1) == 1
+        eventually(lambda: not executor._engine.guests.waits.workers(), LIMIT, "no waits")
+
+
+def test_coroutines_await_blocks() -> None:
+    with ProcessPoolExecutor(1) as executor:
+        queue, other = serial("a", executor=executor), serial("b", executor=executor)
+
+        async def block() -> list[Any]:
+            futures = [other.async_(same, i) for i in range(3)]
+            values = [await futures[0], *await asyncio.gather(*[future.result_async() for future in futures])]
+            with contextlib.suppress(TimeoutError):
+                await other.async_(time.sleep, 60).result_async(0.01)
+            error = await other.async_(divmod, 1, 0).exception_async()
+            return [values, type(error)]
+
+        assert queue.async_(block).result(LIMIT) == [[0, 0, 1, 2], ZeroDivisionError]
+        assert executor.submit(block).result(LIMIT) == [[0, 0, 1, 2], ZeroDivisionError]
 
 
 def test_a_block_has_queues_of_its_own() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 import procession
-from procession import DispatchDeadlock, DispatchQueue, WorkerDied, global_queue
+from procession import DispatchDeadlock, DispatchGroup, DispatchQueue, WorkerDied, global_queue
 from procession.testing.watch import eventually
 
 LIMIT = 20.0
@@ -103,6 +103,16 @@ def circle_behind_a_barrier_from_the_target() -> None:
     target = concurrent_("t")
     queue = concurrent_("a", target=target)
     target.sync(lambda: (target.barrier_async(same, 1), queue.sync(same, 1)))
+
+
+def circle_of_a_group() -> None:
+    queue = serial("a")
+
+    def block() -> None:
+        with DispatchGroup() as group:
+            group.async_(queue, same, 1)
+
+    queue.sync(block)
 
 
 CIRCLES = [value for name, value in list(globals().items()) if name.startswith("circle_")]

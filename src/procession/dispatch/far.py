@@ -20,6 +20,7 @@ __all__ = ["FarQueue"]
 class FarQueue(DispatchQueue):
     """A DispatchQueue of the process whose worker this is; elsewhere what it is asked for raises."""
 
+    _is_far = True
     _pid: int
     _far: tuple[int, int]
 

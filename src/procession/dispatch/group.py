@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
@@ -11,6 +13,7 @@ from procession.process.waitable import Waitable
 from procession.sync.event import Event
 
 if TYPE_CHECKING:
+    from procession.dispatch.link import FarFuture
     from procession.dispatch.queue import DispatchQueue
 
 __all__ = ["DispatchGroup"]
@@ -33,6 +36,7 @@ class DispatchGroup(Waitable):
         self._notices: list[tuple[DispatchQueue, Any]] = []
         self._empty: Event = Event()
         self._empty.set()
+        self._far: set[FarFuture] = set()  # in a block: those under way that its program's queues do
 
     def enter(self) -> None:
         """One more is under way."""
@@ -61,10 +65,15 @@ class DispatchGroup(Waitable):
         except BaseException:
             self.leave()
             raise
+        if queue._is_far:
+            with self._lock:
+                self._far.add(future)  # type: ignore[arg-type]
         future.add_done_callback(self._left)
         return future
 
     def _left(self, future: Any) -> None:
+        with self._lock:
+            self._far.discard(future)
         self.leave()
 
     def notify(self, queue: DispatchQueue, f: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future:
@@ -78,19 +87,37 @@ class DispatchGroup(Waitable):
         return queue._submit(block)  # type: ignore[no-any-return]
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Wait until it is empty. False after `timeout` seconds. Ctrl-C interrupts it."""
-        return self._empty.wait(timeout)
+        """Wait until it is empty. False after `timeout` seconds. Ctrl-C interrupts it. Raises DispatchDeadlock in a block for
+        which one of the group waits."""
+        if not self._far:
+            return self._empty.wait(timeout)
+        until = math.inf if timeout is None else time.monotonic() + timeout
+        return all(each.wait_here(_left(until)) for each in self._blocks()) and self._empty.wait(_left(until))
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop."""
-        return await self._empty.wait_async(timeout)
+        self._lend(True)
+        try:
+            return await self._empty.wait_async(timeout)
+        finally:
+            self._lend(False)
 
     def __await__(self) -> Generator[Any, None, bool]:
-        return self._empty.wait_async().__await__()
+        return self.wait_async().__await__()
+
+    def _blocks(self) -> list[FarFuture]:
+        with self._lock:
+            return list(self._far)
+
+    def _lend(self, begins: bool) -> None:
+        """In a block: another worker may come while this waits."""
+        for future in self._blocks():
+            future.lend(begins)
 
     # --- procession.wait ---
 
     def _watch(self, channel: int) -> int | None:
+        self._lend(True)
         return self._empty._watch(channel)
 
     def _is_ready(self, wait: int) -> bool:
@@ -98,6 +125,7 @@ class DispatchGroup(Waitable):
 
     def _unwatch(self, wait: int, reported: bool) -> None:
         self._empty._unwatch(wait, reported)
+        self._lend(False)
 
     def __enter__(self) -> Self:
         return self
@@ -110,3 +138,7 @@ class DispatchGroup(Waitable):
 
     def __repr__(self) -> str:
         return f"<DispatchGroup, {self._count} under way>"
+
+
+def _left(until: float) -> float | None:
+    return None if until == math.inf else max(until - time.monotonic(), 0.0)

@@ -17,6 +17,7 @@ from procession import _native
 from procession.core import codec, forkhooks
 from procession.dispatch.guests import Ask, Reply
 from procession.pool import messages, verdicts, worker
+from procession.pool.awaiting import Awaiting
 from procession.pool.lanes import ring
 
 __all__ = ["FarFuture", "Link", "link_here", "waiter"]
@@ -36,17 +37,17 @@ class _Waiters(list[Any]):
         future = self._future()
         if future is not None and not future.is_over():
             future.link.listen(future)
-            future.link.say(Ask.WAIT, future.call, 0)  # (so that another worker may come)
+            future.lend(True)
 
     def remove(self, waiter: Any) -> None:
         super().remove(waiter)
         future = self._future()
-        if future is not None and not self and not future.is_over():
-            future.link.say(Ask.WAIT_NO_MORE, future.call)
+        if future is not None and not self:
+            future.lend(False)
 
 
-class FarFuture(Future):  # type: ignore[type-arg]
-    """The future of a block that was submitted by a block. Its `result` is unpickled in the caller."""
+class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
+    """The future of a block that was submitted by a block. Its `result` is unpickled in the caller; it can be awaited."""
 
     def __init__(self, link: Link) -> None:
         super().__init__()
@@ -87,6 +88,19 @@ class FarFuture(Future):  # type: ignore[type-arg]
             if self._outcome is None:
                 self._outcome = _unpacked(kind, payload)
         return self._outcome
+
+    def wait_here(self, timeout: float | None) -> bool:
+        """Wait until it has ended. False after `timeout` seconds. Raises DispatchDeadlock as `result` does."""
+        try:
+            self.link.wait_for(self, timeout)
+        except TimeoutError:
+            return False
+        return True
+
+    def lend(self, begins: bool) -> None:
+        """Somebody waits for it who does not read answers, or does so no more: another worker may come meanwhile."""
+        if self.call and not self.is_over():
+            self.link.say(*(Ask.WAIT, self.call, 0) if begins else (Ask.WAIT_NO_MORE, self.call))
 
     def cancel(self) -> bool:
         """End it as cancelled; if it runs, it is stopped, as pools do. False if it has ended already."""
@@ -152,6 +166,8 @@ class Link:
         call = future.call = next(self._calls)
         self._open[call] = future
         self.say(ask, call, *what)
+        if future._waiters:  # (it was waited for before it was submitted)
+            future.lend(True)
 
     # --- answers ---
 

@@ -58,6 +58,7 @@ class DispatchQueue:
     """
 
     _options: Options = PLAIN
+    _is_far = False  # another process's
 
     def __init__(
         self, name: str, concurrent: bool = False, *, width: int | None = None, target: DispatchQueue | None = None,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from concurrent.futures import CancelledError, _base
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.core import awaited, callers, loops
+from procession.core import callers
 from procession.pool import verdicts
+from procession.pool.awaiting import Awaiting
 from procession.pool.messages import Kind
 from procession.pool.task import Task
 
@@ -26,7 +27,7 @@ _making = threading.Lock()
 
 
 
-class Future(Task, _base.Future):  # type: ignore[type-arg]
+class Future(Task, Awaiting, _base.Future):  # type: ignore[type-arg]
     """A true `concurrent.futures.Future` of a task in a pool of processes; `wait`, `as_completed`, `asyncio.wrap_future` take
     it.
 
@@ -153,37 +154,8 @@ class Future(Task, _base.Future):  # type: ignore[type-arg]
         if self._kind is not None:
             self._read()
 
-    def __await__(self) -> Generator[Any, None, Any]:
-        """In an event loop: ``await future``. When the await is cancelled, the task is stopped, as `cancel` does it. Raises as
-        `result` does: also in asyncio, a task that was cancelled by others raises `concurrent.futures.CancelledError`."""
-        return self.result_async().__await__()
-
-    async def result_async(self, timeout: float | None = None, *, stop: bool = True) -> Any:
-        """`result` for an event loop: waits there without a thread. Unless ``stop=False``, the task is stopped, as `cancel`
-        does it, when the await is cancelled or `timeout` seconds are over. Raises as `result` does."""
-        await self._ended(timeout, stop)
-        try:
-            return self.result(0)
-        finally:
-            del self  # (no circle with the traceback)
-
-    async def exception_async(self, timeout: float | None = None, *, stop: bool = True) -> BaseException | None:
-        """`exception` for an event loop; otherwise as `result_async`."""
-        await self._ended(timeout, stop)
-        return self.exception(0)
-
-    async def _ended(self, timeout: float | None, stop: bool) -> None:
-        deadline = loops.current().deadline(timeout)
+    def _check_here(self) -> None:
         self._engine.help(self.done, 0, self._park)  # (raises in a forked child)
-        try:
-            if await awaited.done(self, deadline):
-                return
-        except BaseException:
-            if stop:
-                self.cancel()
-            raise
-        if not stop or self.cancel():  # (else it has ended just now)
-            raise TimeoutError
 
     # --- ending ---
 
