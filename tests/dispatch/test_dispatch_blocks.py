@@ -10,6 +10,7 @@ import pickle
 import signal
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -88,6 +89,31 @@ def test_errors_come_back(gate: Any) -> None:
     other.close()
     with pytest.raises(RuntimeError, match="closed"):
         queue.sync(lambda: other.sync(same, 1))
+
+
+def test_errors_name_the_function_that_was_called() -> None:
+    queue, other = serial(), serial()
+
+    def message(what: Callable[[], Any]) -> str:
+        try:
+            return str(what())
+        except Exception as error:
+            return str(error)
+
+    def dies(i: int) -> None:
+        os._exit(3)
+
+    def block() -> list[str]:
+        limited = other.with_options(timeout=0.01)
+        calls: list[Callable[[], Any]] = [
+            lambda: other.sync(dies, 3), lambda: other.apply(1, dies), lambda: limited.sync(time.sleep, 60),
+        ]  # fmt: skip
+        return [message(call) for call in calls]
+
+    died, died_too, late = queue.sync(block)
+    assert "dies" in died
+    assert "dies" in died_too
+    assert "the task sleep " in late
 
 
 def test_big_things_pass() -> None:

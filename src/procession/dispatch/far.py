@@ -51,7 +51,9 @@ class FarQueue(DispatchQueue):
             raise TypeError(f"a block must be callable; got {f!r}")
         future = FarFuture(self._connect())
         try:
-            future._written = codec.dumps((f, args, kwargs), whole=True)[0], barrier  # type: ignore[attr-defined]
+            data = codec.dumps((f, args, kwargs), whole=True)[0]
+            name = getattr(args[0] if f is _calls else f, "__qualname__", None)
+            future._written = barrier, name if type(name) is str else None, data  # type: ignore[attr-defined]
         except Exception as error:
             future.set_result((Reply.FAILED, codec.dumps(error, whole=True)[0]))
         return future
@@ -66,9 +68,9 @@ class FarQueue(DispatchQueue):
 
     def _send(self, block: FarFuture, delay: float | None, who: int) -> FarFuture:
         if not block.is_over():
-            data, barrier = block.__dict__.pop("_written")
+            barrier, name, data = block.__dict__.pop("_written")
             options = None if self._options is PLAIN else tuple(self._options)
-            block.link.call(block, Ask.CALL, self._far[1], barrier, delay, who, options, data)
+            block.link.call(block, Ask.CALL, self._far[1], barrier, delay, who, options, name, data)
         return block
 
     def _sync(self, f: Any, args: Any, kwargs: Any, barrier: bool) -> Any:

@@ -34,7 +34,7 @@ class Ask(IntEnum):
     """What a worker asks. Each is a tuple of this and what is said here; `call` is the worker's number for the block."""
 
     HELLO = 1  # the ring for replies
-    CALL = 2  # call, lane, barrier, seconds from now or None, who waits (a task's number; -1: nobody), options, what is called
+    CALL = 2  # call, lane, barrier, seconds from now or None, who waits (a task's number; -1: nobody), options, name, function
     WAIT = 3  # call, who waits
     WAIT_NO_MORE = 4  # call
     CANCEL = 5  # call
@@ -59,11 +59,14 @@ def do(data: bytes) -> bytes:
 class Errand(Task):
     """A block that was submitted by another."""
 
-    __slots__ = ("_desk", "barrier", "call", "lane", "over")
+    __slots__ = ("_desk", "_name", "barrier", "call", "lane", "over")
 
-    def __init__(self, desk: _Desk, call: int, lane: Lane, barrier: bool) -> None:
-        self._desk, self.call, self.lane, self.barrier = desk, call, lane, barrier
+    def __init__(self, desk: _Desk, call: int, lane: Lane, barrier: bool, name: str | None) -> None:
+        self._desk, self.call, self.lane, self.barrier, self._name = desk, call, lane, barrier, name
         self.over = False
+
+    def called(self) -> str | None:
+        return self._name
 
     def is_wanted(self) -> bool:
         return not self.over
@@ -162,10 +165,11 @@ class Guests:
     # --- what is asked ---
 
     def _call(
-        self, desk: _Desk, call: int, lane_id: int, barrier: bool, delay: float | None, who: int, options: Any, data: bytes
+        self, desk: _Desk, call: int, lane_id: int, barrier: bool, delay: float | None, who: int, options: Any,
+        name: str | None, data: bytes,
     ) -> None:
         lane = self._lane(lane_id)
-        errand = Errand(desk, call, lane, barrier)
+        errand = Errand(desk, call, lane, barrier, name)
         how = PLAIN if options is None else Options(*options)
         errand.prepare(self._engine.functions, do, messages.Shape.ONE, data, how)
         if who >= 0:

@@ -65,6 +65,10 @@ class Task:
     def options(self) -> Options:
         return self.extra.options if self.extra is not None else PLAIN
 
+    def called(self) -> str | None:
+        """What people call its function."""
+        return getattr(self.function, "__qualname__", None)
+
     def more(self) -> Extra:
         """Its extra part, made if it has none."""
         if self.extra is None:

@@ -23,7 +23,7 @@ def name_of(task: Task) -> str | None:
     """What people call the task: the name it was given, or its function's."""
     if task.options.name is not None:
         return task.options.name
-    return getattr(task.function, "__qualname__", None)
+    return task.called()
 
 
 def death(member: Member, task: Task | None) -> BaseException:
