@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import os
 import time
 from collections.abc import Callable
@@ -14,26 +13,10 @@ import pytest
 import procession
 from procession import DispatchQueue, ProcessPoolExecutor, TaskTimeout, dispatch, global_queue
 from procession.testing.watch import eventually
+from spans import overlaps, same, span
 
 LIMIT = 20.0
 SHORT = "PROCESSION_SHORT" in os.environ
-
-
-def same(x: Any) -> Any:
-    return x
-
-
-def span(x: Any, seconds: float = 0.0) -> tuple[Any, int, int, int]:
-    """(x, pid, begin, end)"""
-    began = time.monotonic_ns()
-    while time.monotonic_ns() < began + seconds * 1e9:
-        pass
-    return x, os.getpid(), began, time.monotonic_ns()
-
-
-def overlaps(spans: list[Any]) -> int:
-    ordered = sorted(spans, key=lambda each: each[2])
-    return sum(later[2] < earlier[3] for earlier, later in itertools.pairwise(ordered))
 
 
 # --- the four combinations ---

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import os
 import random
 import signal
@@ -23,6 +22,7 @@ from procession.pool.lanes import Lane
 from procession.pool.messages import Shape
 from procession.pool.options import PLAIN, Options
 from procession.testing.watch import eventually
+from spans import overlaps, same, span
 
 LIMIT = 20.0
 
@@ -35,23 +35,6 @@ def put(lane: Lane, function: Callable[..., Any], *args: Any, barrier: bool = Fa
     block.prepare(engine.functions, function, Shape.CALL, (args, {}), Options(**options) if options else PLAIN)
     lane.submit(block)
     return block
-
-
-def same(x: Any) -> Any:
-    return x
-
-
-def span(x: int, seconds: float = 0.0) -> tuple[int, int, int, int]:
-    """(x, pid, begin, end)"""
-    began = time.monotonic_ns()
-    while time.monotonic_ns() < began + seconds * 1e9:
-        pass
-    return x, os.getpid(), began, time.monotonic_ns()
-
-
-def overlaps(spans: list[Any]) -> int:
-    ordered = sorted(spans, key=lambda each: each[2])
-    return sum(later[2] < earlier[3] for earlier, later in itertools.pairwise(ordered))
 
 
 def end_state(executor: ProcessPoolExecutor, lane: Lane) -> None:
