@@ -46,6 +46,62 @@ def test_another_attempt_keeps_the_order(tmp_path: Any) -> None:
     assert [out.get() for _ in range(20)] == list(range(20))
 
 
+FORKS = """
+    import os, sys, time, warnings
+    import procession
+    warnings.simplefilter("ignore")
+    gate = procession.Event()
+    queue = procession.DispatchQueue("serial")
+    first = queue.async_(gate.wait)
+    others = [queue.async_(abs, i) for i in range(50)]
+    pid = os.fork()
+    if pid == 0:
+        try:
+            {child}
+        except RuntimeError as error:
+            print("belongs to process" in str(error), flush=True)
+        os._exit(0)
+    os.waitpid(pid, 0)
+    gate.set()
+    print(sum(future.result(20) for future in others))
+"""
+
+
+@pytest.mark.parametrize(
+    ("child", "said"),
+    [
+        ("queue.suspend()", "True\n"), ("queue.resume()", "True\n"),
+        ("queue.close(cancel=True)", ""), ("queue.close(stop=True)", ""),
+        ("queue.__exit__(SystemExit, SystemExit(), None)", ""), ("for future in others: future.cancel()", ""),
+    ],
+)  # fmt: skip
+def test_a_forked_child_takes_no_block_of_its_parent_s(program: Any, child: str, said: str) -> None:
+    done = program.run_script(FORKS.format(child=child))
+    assert (done.stdout, done.stderr, done.returncode) == (f"{said}1225\n", "", 0)
+
+
+def test_a_block_s_forked_child_cannot_use_its_queues() -> None:
+    queue, other, said = DispatchQueue("a"), DispatchQueue("b"), procession.SimpleQueue()
+
+    def block() -> Any:
+        future = other.async_(same, 1)
+        pid = os.fork()
+        if pid == 0:
+            for use in (lambda: other.sync(same, 2), future.result, lambda: future.add_done_callback(print), future.cancel):
+                try:
+                    said.put(use())
+                except RuntimeError as error:
+                    said.put(str(error))
+            os._exit(0)
+        os.waitpid(pid, 0)
+        return future.result(), other.sync(same, 3)
+
+    assert queue.async_(block).result(LIMIT) == (1, 3)
+    assert "only that and the workers of its pool can use it" in said.get()
+    assert ["belongs to another process" in said.get() for _ in range(2)] == [True] * 2
+    assert said.get()  # (cancelled, as far as the child is concerned)
+
+
 def test_killed_at_any_moment() -> None:
     seed = random.randrange(2**32)
     print(f"seed {seed}")

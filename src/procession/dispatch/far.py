@@ -35,7 +35,7 @@ class FarQueue(DispatchQueue):
 
     def _connect(self) -> Link:
         here = worker.myself()
-        if here is None or here.results._place != self._far[0]:
+        if here is None or here.pid != os.getpid() or here.results._place != self._far[0]:
             raise RuntimeError(
                 f"the queue {self.name!r} belongs to process {self._pid}: only that and the workers of its pool can use it; "
                 f"this is {os.getpid()}"

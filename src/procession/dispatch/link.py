@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
 import weakref
@@ -99,14 +100,14 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
 
     def lend(self, begins: bool) -> None:
         """Somebody waits for it who does not read answers, or does so no more: another worker may come meanwhile."""
-        if self.call and not self.is_over():
+        if self.call and self.link.ours and not self.is_over():
             self.link.say(*(Ask.WAIT, self.call, 0) if begins else (Ask.WAIT_NO_MORE, self.call))
 
     def cancel(self) -> bool:
         """End it as cancelled; if it runs, it is stopped, as pools do. False if it has ended already."""
         if not super().cancel():
             return False
-        if self.call:
+        if self.call and self.link.ours:
             self.link.say(Ask.CANCEL, self.call)
         return True
 
@@ -115,6 +116,10 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
         super().add_done_callback(fn)
         if not self.is_over():
             self.link.listen(self)
+
+    def _check_here(self) -> None:
+        if not self.is_over():
+            self.link.check()
 
     def take(self, kind: int, payload: Any) -> None:
         """What was answered."""
@@ -146,6 +151,7 @@ class Link:
 
     def __init__(self, here: Any) -> None:
         self._results, self._worker = here.results, here.id
+        self.ours = True  # not the parent's, in a forked child
         self._lock = threading.Lock()  # so that requests go in the order of their numbers
         self._numbers = itertools.count(1)
         self._calls = itertools.count(1)
@@ -158,7 +164,13 @@ class Link:
         self._listens = False
         self.say(Ask.HELLO, self._replies)
 
+    def check(self) -> None:
+        """Raises RuntimeError in a forked child: the answers are the parent's."""
+        if not self.ours:
+            raise RuntimeError(f"what was submitted belongs to another process, which submitted it; this is {os.getpid()}")
+
     def say(self, *what: Any) -> None:
+        self.check()
         with self._lock:
             self._results._put_task(next(self._numbers), messages.outcome(messages.Kind.REQUEST, self._worker), what)
 
@@ -175,6 +187,7 @@ class Link:
         """Until it has ended. `told`: that we wait was said with the request. Raises TimeoutError."""
         if future.done():
             return
+        self.check()
         if not told and future.call:
             self.say(Ask.WAIT, future.call, waiter())
         try:
@@ -192,6 +205,8 @@ class Link:
 
     def look(self) -> None:
         """Take what is there. Does not block."""
+        if not self.ours:
+            return
         with self._lead as mine:
             if mine:
                 self._take(0)
@@ -230,6 +245,7 @@ class Link:
 
     def listen(self, future: FarFuture) -> None:
         """It has callbacks: a thread reads the answers until it has ended."""
+        self.check()
         with self._came:
             self._heard.add(future)
             start, self._listens = not self._listens, True
@@ -267,4 +283,6 @@ def link_here() -> Link:
 @forkhooks.after_in_child
 def _forget() -> None:
     global _link, _making
+    if _link is not None:
+        _link.ours = False
     _link, _making = None, threading.Lock()

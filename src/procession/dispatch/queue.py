@@ -212,9 +212,10 @@ class DispatchQueue:
 
     def __exit__(self, *error: object) -> None:
         """Close it, and wait for what was submitted. If an exception is on its way, what has not begun is cancelled, and what
-        runs is stopped after a KeyboardInterrupt or SystemExit."""
+        runs is stopped after a KeyboardInterrupt or SystemExit. (Not in a forked child.)"""
         self.close(cancel=error[0] is not None, stop=error[0] is not None and not isinstance(error[1], Exception))
-        self.join()
+        if self._lane.is_ours():
+            self.join()
 
     # --- what is done elsewhere in far.py ---
 

@@ -19,6 +19,7 @@ worker.
 
 from __future__ import annotations
 
+import os
 import threading
 import weakref
 from collections import deque
@@ -172,6 +173,7 @@ class Lane:
 
     def suspend(self) -> None:
         """Begin no other task until `resume` was called as often. What runs goes on. Does not block."""
+        self._check_ours()
         with self._engine.lock:
             self.suspended += 1
             if self.suspended == 1:
@@ -179,11 +181,20 @@ class Lane:
 
     def resume(self) -> None:
         """Raises RuntimeError if it is not suspended."""
+        self._check_ours()
         with self._engine.lock:
             if not self.suspended:
                 raise RuntimeError("resume() was called more often than suspend()")
             self.suspended -= 1
             self.feed()
+
+    def is_ours(self) -> bool:
+        """Not the parent's, in a forked child."""
+        return bool(self._engine._pid == os.getpid())
+
+    def _check_ours(self) -> None:
+        if not self.is_ours():
+            self._engine.check_open()
 
     def outstanding(self) -> int:
         """How many tasks have not ended, but for those whose time has not come."""
@@ -204,7 +215,10 @@ class Lane:
 
     def close(self, *, cancel: bool = False, later: bool = True) -> None:
         """Take on nothing more; when all that was taken on has ended, nothing is left of it. Does not block. What waits is
-        cancelled if it is suspended, or with `cancel`; without `later` what has not come yet is cancelled, too."""
+        cancelled if it is suspended, or with `cancel`; without `later` what has not come yet is cancelled, too. (In a forked
+        child it does nothing: what waits there, in the same ring, is the parent's.)"""
+        if not self.is_ours():
+            return
         with self._engine.lock:
             self.closed = True
             if cancel:

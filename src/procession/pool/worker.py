@@ -96,7 +96,7 @@ class _Worker:
         self.tasks = tasks
         self.results = results
         self.loader = Loader(table)
-        self.id = settings.number
+        self.id, self.pid = settings.number, os.getpid()
         self.settings = settings
         self.info = _here = WorkerInfo(self.id)
         self.turn = tokens.Turn("top" if not settings.nested else "heir" if settings.heir else "nested")
