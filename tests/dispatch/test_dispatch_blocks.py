@@ -275,7 +275,7 @@ def test_with_one_worker_whatever_a_block_waits_by() -> None:
         assert queue.sync(block) == [1, 1, 5, 6]
 
 
-def test_with_one_worker_groups_in_blocks_are_waited_for() -> None:
+def test_with_one_worker_groups_in_blocks_are_waited_for(gate: Any) -> None:
     with ProcessPoolExecutor(1) as executor:
         queue, other = serial("a", executor=executor), serial("b", executor=executor)
 
@@ -285,12 +285,20 @@ def test_with_one_worker_groups_in_blocks_are_waited_for() -> None:
                 group.async_(other, same, i)
             return group
 
+        def not_in_time() -> bool:
+            with DispatchGroup() as group:
+                group.async_(other, gate.enter)
+                try:
+                    return group.wait(0.01)
+                finally:
+                    gate.open.set()
+
         async def block() -> list[Any]:
             return [await group_of(3), await group_of(3).wait_async(LIMIT)]
 
         assert queue.sync(lambda: [group_of(3).wait(LIMIT), len(procession.wait([group_of(3)], LIMIT).done)]) == [True, 1]
         assert queue.sync(block) == [True, True]
-        assert not queue.sync(lambda: group_of(3).wait(0))
+        assert queue.sync(not_in_time) is False
         assert other.sync(same, 1) == 1
         eventually(lambda: not executor._engine.guests.waits.workers(), LIMIT, "no waits")
 

@@ -118,6 +118,7 @@ def test_what_was_to_come_and_was_cancelled_keeps_no_queue() -> None:
     future = queue.after(1000, same, 1)
     lane = queue._lane
     del queue
+    eventually(lambda: lane.closed, LIMIT, "somebody who closes it")
     assert lane._lanes.open
     future.cancel()
     assert not lane._lanes.open

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
@@ -297,6 +299,39 @@ def test_nothing_is_left_of_a_queue_that_was_dropped() -> None:
     queue = DispatchQueue("another")
     assert queue.sync(same, 1) == 1
     eventually(lambda: set(queue._engine.lanes.open) == {queue._lane.id}, LIMIT)
+
+
+@pytest.mark.parametrize("suspended", [False, True])
+def test_one_that_is_found_dead_while_locks_are_held(gate: Any, suspended: bool) -> None:
+    """Whoever looks for garbage may be within any lock, of a future for instance, which the pool waits for."""
+
+    class Owner:
+        def __init__(self) -> None:
+            self.me, self.queue = self, DispatchQueue("lost")
+
+    def is_taken() -> bool:
+        if lock.acquire(blocking=False):
+            lock.release()
+            return False
+        return True
+
+    queue, owner = DispatchQueue("serial"), Owner()
+    lane, lock = owner.queue._lane, queue._engine.lock
+    if suspended:
+        owner.queue.suspend()
+        waits = owner.queue.async_(same, 1)
+    future = queue.async_(gate.enter, 2)
+    gate.wait()
+    with future._condition:
+        gate.open.set()
+        eventually(is_taken, LIMIT, "who collects, with the pool's lock")
+        del owner
+        gc.collect()
+    assert future.result(LIMIT) == 2
+    if suspended:
+        with pytest.raises(CancelledError):
+            waits.result(LIMIT)
+    eventually(lambda: lane.closed, LIMIT, "an end of the lost queue")
 
 
 def test_join_waits_for_what_was_submitted(gate: Any) -> None:

@@ -318,7 +318,7 @@ def _drop(lane: weakref.ref[Lane], pid: int) -> None:
     """(Not the lane itself: a finalizer is kept, and the pool may have a function that has the queue.)"""
     here = lane()
     if here is not None and pid == os.getpid() and not here.sent:
-        here.close()
+        here.drop()
 
 
 _queues: weakref.WeakValueDictionary[tuple[int, int], DispatchQueue] = weakref.WeakValueDictionary()

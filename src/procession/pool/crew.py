@@ -231,6 +231,9 @@ class Crew:
             return
         engine = self._engine
         with engine.lock:
+            if kind == Kind.DROPPED:
+                engine.lanes.dropped(number)
+                return
             member = self.members.get(number)
             if member is None:
                 return
