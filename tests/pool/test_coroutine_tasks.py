@@ -184,6 +184,61 @@ def test_cancelled(held: Any) -> None:
     assert len({future.result(30) for future in futures}) == 1
 
 
+def test_cancelled_when_nobody_knew_what_it_is(alone: ProcessPoolExecutor) -> None:
+    """A plain function that returns a coroutine: what was stopped does not go on when the loop does."""
+    began, tidied, went_on = procession.Event(), procession.Event(), procession.Event()
+
+    async def wait() -> None:
+        try:
+            began.set()
+            await asyncio.sleep(0.1)
+            went_on.set()
+        finally:
+            tidied.set()
+
+    def hidden() -> Any:
+        return wait()
+
+    future = alone.submit(hidden)
+    assert began.wait(30)
+    (before,) = alone._processes
+    assert future.cancel()
+    assert tidied.wait(30)
+    assert alone.submit(echo, before, 0.3).result(30) in alone._processes, "it is the same worker"
+    assert not went_on.is_set()
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt])
+def test_what_asyncio_lets_out_of_the_loop(held: Any, error: type[BaseException]) -> None:
+    """A task that a coroutine has begun wants to end the whole program: that is its own affair, and nobody else's."""
+    futures, gate, pool = held
+
+    async def begun() -> None:
+        raise error
+
+    async def awaits() -> None:
+        await asyncio.create_task(begun())
+
+    async def calls_back() -> int:
+        def stop() -> None:
+            asyncio.get_running_loop().stop()
+            raise error
+
+        asyncio.get_running_loop().call_soon(stop)
+        await asyncio.sleep(0.01)
+        return 1
+
+    async def one_of_many(number: int) -> None:
+        raise error
+
+    assert isinstance(pool.submit(awaits).exception(30), error)
+    assert pool.submit(calls_back).result(30) == 1
+    with pytest.raises(error):
+        list(pool.map(one_of_many, range(3), chunksize=3))
+    gate.set()
+    assert len({future.result(30) for future in futures}) == 1
+
+
 def test_cancelled_before_it_began(held: Any) -> None:
     futures, gate, pool = held
     later = pool.submit(echo, 1)

@@ -8,6 +8,8 @@ worker goes back to plain tasks. It is the same loop each time: what belongs to 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import contextvars
 import time
 from queue import Empty
 from types import CoroutineType
@@ -39,6 +41,7 @@ class Looping:
         self._worker = worker
         self._plain = plain  # the pool's ring
         self._runner = asyncio.Runner()
+        self._context = contextvars.copy_context()
         self._loop: Any = None  # while an order is followed
         self._orders: list[int] = []
         self._running: dict[int, asyncio.Task[None]] = {}
@@ -54,7 +57,29 @@ class Looping:
         """What comes of a coroutine that plain code returned: it runs to its end, alone."""
         if self._loop is not None:  # (it is a plain task's, between others in the loop)
             return asyncio.run(coroutine)
-        return self._runner.run(coroutine)
+        return self._complete(coroutine)
+
+    def _complete(self, coroutine: Any) -> Any:
+        """What comes of it, when it has run to its end in our loop: also when an order to stop comes between its steps."""
+        loop = self._runner.get_loop()
+        try:
+            return self._until_done(loop, loop.create_task(coroutine, context=self._context))
+        except TaskStopped:
+            for task in asyncio.all_tasks(loop):
+                if task.get_coro() is coroutine:  # (else it would go on when the loop does)
+                    task.cancel()
+                    with contextlib.suppress(BaseException):
+                        self._until_done(loop, task)
+            raise
+
+    def _until_done(self, loop: Any, task: asyncio.Task[Any]) -> Any:
+        """Run the loop until then, whatever else stops it: asyncio lets SystemExit and KeyboardInterrupt of any task out of it
+        (that task has it as its exception), and the others are to go on."""
+        task.add_done_callback(lambda _: loop.stop())
+        while not task.done():
+            with contextlib.suppress(SystemExit, KeyboardInterrupt):
+                loop.run_forever()
+        return task.result()
 
     def close(self) -> None:
         """The worker ends. What tasks have left running in the loop is cancelled."""
@@ -71,7 +96,7 @@ class Looping:
             return
         ring = worker.lanes.ring(lane)
         if ring is not None:
-            self._runner.run(self._serve(ring))
+            self._complete(self._serve(ring))
         orders, self._orders = self._orders, []
         for order in orders:
             worker.results._end_task(order, messages.outcome(Kind.VALUE, worker.id), None)
