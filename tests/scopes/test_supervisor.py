@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import pickle
 import signal
@@ -16,6 +17,7 @@ from scope_tools import Loops, Marks
 
 import procession
 from procession import RestartLimit, ScopeEnded, ScopeTimeout
+from procession.scopes.timer import Timer
 from procession.testing.watch import eventually
 
 
@@ -160,6 +162,57 @@ def test_what_cannot_be_started_anew_has_ended_once_more() -> None:
     (error,) = caught.value.exceptions
     assert isinstance(error, RestartLimit)
     assert isinstance(error.__cause__, procession.UnpicklableError | ValueError)
+
+
+def test_one_is_cancelled_while_it_is_started_anew(marks: Marks) -> None:
+    """It is over then, and no other is."""
+    children: list[Any] = []
+
+    class Cancels:
+        """Its child, when it is pickled for the second time."""
+
+        times = 0
+
+        def __reduce__(self) -> Any:
+            self.times += 1
+            if self.times > 1:
+                children[0].cancel()
+            return Path, (str(marks.folder),)
+
+    with procession.supervisor() as s:
+        children.append(s.start(serve, Cancels(), "a"))  # type: ignore[arg-type]
+        other = s.with_options(restart="transient").start(serve, marks.folder, "b")
+        wait_for(marks, "+a +b")
+        kill(children[0])
+        with pytest.raises(CancelledError):
+            children[0].result(30)
+        assert [child.name for child in s.children()] == ["serve"]
+        assert not other.done()
+        s.stop()
+    assert other.restarts == 0
+
+
+@pytest.mark.parametrize("strategy", ["one_for_one", "rest_for_one", "one_for_all"])
+def test_a_start_that_fails_at_its_very_end(strategy: str, marks: Marks, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has ended once more, and is tried again."""
+    times: list[float] = []
+
+    def timer(seconds: float, function: Any) -> Any:
+        times.append(seconds)
+        if len(times) == 2:
+            raise OSError(errno.EMFILE, "no descriptor is left")
+        return Timer(seconds, function)
+
+    monkeypatch.setattr("procession.scopes.handle.Timer", timer)
+    with procession.supervisor(strategy, intensity=2) as s:
+        child = s.with_options(timeout=60).start(faults.mark_and_sleep, marks.folder, "begun")
+        s.start(faults.sleep_for_ever)
+        first = child.process.pid
+        kill(child)
+        eventually(lambda: len(times) == 3 and child.process.pid != first)
+        assert child.restarts == 2
+        s.stop()
+    assert child.cancelled()
 
 
 def test_a_runs_own_time_limit_restarts_it() -> None:

@@ -146,6 +146,7 @@ class Handle(Future[T]):
         process = core.context.Process(
             target=child.run, args=(core.outcomes.queue, self._number, function, kwargs, *args), name=self.name, daemon=True
         )
+        before = self._process
         with Quiet():  # (a Ctrl-C in here would leave a process that nobody knows)
             process.start()
             self._process, self.alive = process, True
@@ -154,7 +155,7 @@ class Handle(Future[T]):
                 if self._options.timeout is not None:
                     self._timer = Timer(self._options.timeout, self._expire)
             except BaseException:  # no thread or descriptor is to be had: nobody would know of its end
-                self._process, self.alive = None, False
+                self._process, self.alive = before, False
                 process.kill()
                 process.join()
                 raise
@@ -181,13 +182,15 @@ class Handle(Future[T]):
 
     def _over(self, process: Process) -> None:
         """Its process has ended, and was reaped. In the thread of callbacks."""
+        process.join(0)  # (it is no active child any more)
+        if process is not self._process:  # (its start has failed after all)
+            return
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         core = self._core
         self.alive = False
-        process.join(0)  # (it is no active child any more)
-        if core is not None and process is self._process and core.pid == os.getpid():
+        if core is not None and core.pid == os.getpid():
             core.child_over(self, process)
 
     def judge(self, process: Process, said: Said | None) -> bool:

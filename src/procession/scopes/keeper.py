@@ -169,7 +169,10 @@ class Keeper(Core):
         child.starting = False
         if error is not None:
             self._see_to(child, True, error)
-        elif self.why is not None or child.unwanted:
+        elif child.unwanted:  # (meanwhile)
+            child.asked = True
+            child.end()
+        elif self.why is not None:
             self.end_members()
 
     # --- ending ---
