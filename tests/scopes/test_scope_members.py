@@ -201,10 +201,34 @@ def test_options_that_make_no_sense_are_refused() -> None:
 
 
 def test_what_cannot_be_pickled_raises_at_the_start() -> None:
+    lock = threading.Lock()
+    calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = [
+        ("target", (lambda: lock,), {}),
+        ("args[0]", (print, lock), {}),
+        ("args[1]", (print, 1, lock), {}),
+        ("kwargs", (print,), {"end": lock}),
+    ]
     with procession.scope() as s:
-        with pytest.raises(procession.UnpicklableError):
-            s.start(print, threading.Lock())
+        for part, call, kwargs in calls:
+            with pytest.raises(procession.UnpicklableError) as caught:
+                s.start(*call, **kwargs)
+            assert caught.value.part == part
+            assert isinstance(caught.value.__cause__, TypeError)
         assert s.start(abs, -1).result(30) == 1
+
+
+def test_what_cannot_be_called_raises_at_the_start() -> None:
+    async def coroutine() -> None:
+        pass
+
+    made = coroutine()
+    for block in (procession.scope(), procession.supervisor()):
+        with block as s:
+            with pytest.raises(TypeError, match="must be callable, not coroutine"):
+                s.start(made)  # type: ignore[arg-type]
+            with pytest.raises(TypeError, match="must be callable, not NoneType"):
+                s.start(None)  # type: ignore[arg-type]
+    made.close()
 
 
 def test_before_and_after_its_block_it_takes_nothing() -> None:

@@ -9,7 +9,7 @@ from concurrent.futures import CancelledError, Future, _base
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession.core import awaited, callers, loops
-from procession.errors import ProcessDied, ProcessStateError, ProcessTimeout
+from procession.errors import ProcessDied, ProcessStateError, ProcessTimeout, UnpicklableError
 from procession.pool import verdicts
 from procession.process import callbacks
 from procession.scopes import child
@@ -39,6 +39,8 @@ class Handle(Future[T]):
     """
 
     def __init__(self, core: Core, number: int, call: Call, options: ChildOptions) -> None:
+        if not callable(call[0]):
+            raise TypeError(f"what a child does must be callable, not {type(call[0]).__name__}: {call[0]!r}")
         super().__init__()
         self._core: Core | None = core
         self._number = number
@@ -148,7 +150,10 @@ class Handle(Future[T]):
         )
         before = self._process
         with Quiet():  # (a Ctrl-C in here would leave a process that nobody knows)
-            process.start()
+            try:
+                process.start()
+            except UnpicklableError as error:
+                raise _in_terms_of_its_call(error) from error.__cause__
             self._process, self.alive = process, True
             try:
                 callbacks.add(process, self._over, quick=True)
@@ -257,6 +262,15 @@ class Handle(Future[T]):
                     self._exception = verdicts.loaded(value[:3])
             except BaseException as error:
                 self._exception = error
+
+
+def _in_terms_of_its_call(error: UnpicklableError) -> UnpicklableError:
+    """The error of a start, which tells of arguments of `child.run`."""
+    if not error.part.startswith("args["):
+        return error
+    index, given = int(error.part[5:-1]), ("queue", "number", "target", "kwargs")
+    part = given[index] if index < len(given) else f"args[{index - len(given)}]"
+    return UnpicklableError(error.process, part, error.reason)
 
 
 def _run_callback(call: Callable[[Any], object], handle: Handle[Any]) -> None:

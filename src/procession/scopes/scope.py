@@ -112,7 +112,7 @@ class Scope(Face):
         event loop there.
 
         Blocks as `Process.start` does: hardly. Raises ScopeEnded when the scope takes on nothing more, ProcessStateError when
-        it is not open or is another process's, UnpicklableError, StartError.
+        it is not open or is another process's, TypeError, UnpicklableError, StartError.
         """
         return View(self, PLAIN).start(function, *args, **kwargs)
 
