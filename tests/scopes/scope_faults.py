@@ -107,6 +107,11 @@ def until(folder: Path, name: str) -> str:
     return name
 
 
+def mark_and_wait(folder: Path, name: str, other: str) -> str:
+    mark(folder, name)
+    return until(folder, other)
+
+
 def until_term(folder: Path, name: str) -> str:
     """Ends well when it is asked to, and returns something."""
 

@@ -289,7 +289,8 @@ def test_it_is_left_by_the_task_that_opened_it(loops: Loops) -> None:
     loops.run(main)
 
 
-def test_the_loop_goes_on_while_it_is_left(loops: Loops, marks: Marks) -> None:
+@pytest.mark.parametrize("what", ["task", "closed queue"])
+def test_the_loop_goes_on_while_it_is_left(loops: Loops, marks: Marks, what: str) -> None:
     """Also while the workers of its pool end."""
 
     async def main() -> None:
@@ -305,7 +306,12 @@ def test_the_loop_goes_on_while_it_is_left(loops: Loops, marks: Marks) -> None:
 
         async def block() -> None:
             async with procession.scope() as s:
-                s.submit(faults.until, marks.folder, "go")
+                if what == "task":
+                    s.submit(faults.until, marks.folder, "go")
+                    return
+                queue = s.queue("kitchen")
+                queue.async_(faults.until, marks.folder, "go")
+                queue.close()
 
         if loops.name == "trio":
             async with loops._trio().open_nursery() as nursery:

@@ -173,6 +173,38 @@ def test_a_dispatch_queue_is_over_with_it(marks: Marks) -> None:
     assert s.over
 
 
+def test_a_suspended_queue_is_over_when_what_runs_is(marks: Marks) -> None:
+    with procession.ProcessPoolExecutor(1) as pool:
+        with procession.scope() as s:
+            queue = s.adopt(procession.DispatchQueue("kitchen", executor=pool))
+            block = queue.async_(faults.mark_and_wait, marks.folder, "up", "go")
+            marks.wait("up")
+            queue.suspend()
+            later = queue.async_(abs, 1)
+            threading.Timer(0.05, faults.mark, (marks.folder, "go")).start()
+        assert block.result(0) == "go"
+        assert later.cancelled()
+
+
+def test_what_an_adopted_thing_raises_is_a_failure() -> None:
+    """And all others are ended nonetheless."""
+
+    class Stubborn(Thing):
+        def close(self) -> None:
+            raise OSError("cannot be closed")
+
+        def cancel(self) -> None:
+            raise OSError("cannot be cancelled")
+
+    with pytest.raises(ExceptionGroup) as caught, procession.scope() as s:
+        child = s.start(faults.sleep_for_ever)
+        s.adopt(Stubborn())
+    assert [str(error) for error in caught.value.exceptions] == ["cannot be closed", "cannot be cancelled"]
+    assert child.cancelled()
+    with procession.scope() as s, pytest.raises(RuntimeError, match="cannot be adopted"):
+        s.adopt(procession.global_queue())
+
+
 # --- what is refused ---
 
 

@@ -109,6 +109,9 @@ class FarQueue(DispatchQueue):
     def join(self, timeout: float | None = None) -> bool:
         raise RuntimeError(f"the queue {self.name!r} belongs to process {self._pid}, which waits for it")
 
+    def _check_own(self, what: str) -> None:
+        raise RuntimeError(f"the queue {self.name!r} belongs to process {self._pid}, and cannot be {what} here")
+
     def _state(self) -> str:
         return f", of process {self._pid}"
 

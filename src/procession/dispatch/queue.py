@@ -207,6 +207,9 @@ class DispatchQueue:
         seconds. Ctrl-C interrupts it."""
         return self._lane.join(timeout)
 
+    def _when_done(self, event: Any) -> None:
+        self._lane.when_done(event)
+
     def __enter__(self) -> Self:
         return self
 

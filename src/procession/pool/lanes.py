@@ -107,7 +107,7 @@ class Lane:
         self.suspended = 0
         self.closed = self.over = self.sent = False  # (the latter: handles of it may be in workers)
         self._timed: set[Task] = set()  # those whose time has not come
-        self._joins: list[threading.Event] = []
+        self._joins: list[Any] = []  # events
         self._barrier = 0  # the number of the one that is held
         self._above = 0  # lanes whose target it is
         self._lanes, self._new_number, self._held_by_pool = engine.lanes, engine.new_number, engine.held
@@ -203,15 +203,19 @@ class Lane:
     def join(self, timeout: float | None = None) -> bool:
         """Wait until none is outstanding. False after `timeout` seconds."""
         event = threading.Event()
-        with self._engine.lock:
-            self._joins.append(event)
-            self._tell_joins()
+        self.when_done(event)
         try:
             return self._engine.help(event.is_set, timeout, event.wait)
         finally:
             with self._engine.lock:
                 if event in self._joins:
                     self._joins.remove(event)
+
+    def when_done(self, event: Any) -> None:
+        """Have ``event.set()`` called, with the lock, once none is outstanding."""
+        with self._engine.lock:
+            self._joins.append(event)
+            self._tell_joins()
 
     def close(self, *, cancel: bool = False, later: bool = True) -> None:
         """Take on nothing more; when all that was taken on has ended, nothing is left of it. Does not block. What waits is
@@ -382,7 +386,8 @@ class Lane:
 
     def _tell_joins(self) -> None:
         if self._joins and not self.held and not self.backlog:
-            for event in self._joins:
+            told, self._joins = self._joins, []
+            for event in told:
                 event.set()
             self._engine.nudge()
 

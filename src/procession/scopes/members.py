@@ -133,10 +133,19 @@ class AdoptedThing:
         self.thing.add_done_callback(self._over)
 
     def close(self) -> None:
-        self.thing.close()
+        try:
+            self.thing.close()
+        except Exception as error:  # (it may not be over by itself then)
+            if self._core.fail(error):
+                self._core.end_all()
 
     def end(self) -> None:
-        self.thing.cancel()
+        """If it cannot be ended, nobody waits for it."""
+        try:
+            self.thing.cancel()
+        except Exception as error:
+            self._core.fail(error)
+            self._core.gone(self)
 
     kill = end
 
@@ -159,15 +168,8 @@ class AdoptedQueue:
         pass
 
     def close(self) -> None:
-        """The last block tells of its end: it runs when all before it have."""
-        try:
-            last = self._queue.barrier_async(int)
-        except RuntimeError:  # it was closed before
-            self._queue.join()
-            self._core.gone(self)
-            return
         self._queue.close()
-        last.add_done_callback(self._over)
+        self._queue._when_done(self)
 
     def end(self) -> None:
         self._queue.close(stop=True)
@@ -175,12 +177,14 @@ class AdoptedQueue:
 
     kill = end
 
-    def _over(self, last: Any) -> None:
+    def set(self) -> None:
+        """Its last block has ended. (Called under its pool's lock.)"""
         self._core.gone(self)
 
 
 def adopted(core: Core, thing: Any, name: str | None, shield: bool, grace: float) -> Any:
-    """The member for it. Raises TypeError for what is none of these, ProcessStateError for a process that does not run."""
+    """The member for it. Raises TypeError for what is none of these, ProcessStateError for a process that does not run,
+    RuntimeError for a queue that is not for us to close."""
     if isinstance(thing, Process):
         if thing._popen is None:
             raise ProcessStateError(f"can only adopt a started process: {thing!r}")
@@ -188,6 +192,7 @@ def adopted(core: Core, thing: Any, name: str | None, shield: bool, grace: float
     if hasattr(thing, "_condition") and hasattr(thing, "_waiters"):
         return Task(core, thing, name or "a task", shield)
     if hasattr(thing, "barrier_async"):
+        thing._check_own("adopted")
         return AdoptedQueue(core, thing, shield)
     missing = [method for method in ("close", "cancel", "add_done_callback") if not callable(getattr(thing, method, None))]
     if missing:

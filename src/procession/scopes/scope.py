@@ -128,8 +128,9 @@ class Scope(Face):
 
     def adopt(self, thing: T, *, name: str | None = None, shield: bool = False, grace: float | None = None) -> T:
         """From now on `thing` is over with the scope; returns it. It may be a started Process (ended by SIGTERM and SIGKILL,
-        and failed with another exit code than 0), a future (cancelled), or an object with ``close()``, ``cancel()`` and
-        ``add_done_callback(function)``, as `procession.scopes.Adoptable` has them. Raises as `start`, TypeError."""
+        and failed with another exit code than 0), a future (cancelled), a dispatch queue, or an object with ``close()``,
+        ``cancel()`` and ``add_done_callback(function)``, as `procession.scopes.Adoptable` has them. Raises as `start`;
+        TypeError for what is none of these, RuntimeError for a queue that is not yours to close."""
         check_name(name)
         check_seconds("grace", grace)
         member = adopted(self._core, thing, name, bool(shield), self._core.grace if grace is None else grace)
