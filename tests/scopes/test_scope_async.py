@@ -238,6 +238,51 @@ def test_a_shielded_inner_scope_is_let_finish(loops: Loops, marks: Marks) -> Non
     loops.run(main)
 
 
+@pytest.mark.parametrize("where", ["block", "leaving"])
+def test_trio_keeps_a_shielded_scope_from_its_own_cancellation(where: str, marks: Marks) -> None:
+    loops = Loops("trio")
+    trio = loops._trio()
+
+    async def go_on(scope: Any) -> None:
+        marks.wait("up")
+        scope.cancel()
+        for _ in range(10):
+            await loops.pause()
+        faults.mark(marks.folder, "go")
+
+    async def main() -> None:
+        async with trio.open_nursery() as nursery:
+            with trio.CancelScope() as outer:
+                async with procession.scope(shield=True) as s:
+                    child = s.start(faults.mark_and_wait, marks.folder, "up", "go")
+                    nursery.start_soon(go_on, outer)
+                    if where == "block":
+                        await child
+                await trio.lowlevel.checkpoint()
+        assert outer.cancelled_caught
+        assert child.result(0) == "go"
+
+    loops.run(main)
+
+
+def test_one_that_is_dropped_cancels_nobody() -> None:
+    """Its block was a generator's that nobody has closed. (trio's cancel scope, which it has there, must be left.)"""
+    loops = Loops("asyncio")
+    children: list[Any] = []
+
+    async def main() -> None:
+        block = procession.scope()
+        await type(block).__aenter__(block)
+        children.append(block.start(faults.sleep_for_ever))
+        with pytest.warns(ResourceWarning, match="never left"):
+            del block
+        await loops.eventually(children[0].cancelled)
+        for _ in range(3):
+            await loops.pause()
+
+    loops.run(main)
+
+
 def test_scopes_in_tasks_beside_each_other(loops: Loops) -> None:
     done: list[int] = []
 

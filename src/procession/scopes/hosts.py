@@ -107,6 +107,10 @@ class TaskHost(Host):
         """The block was left with that error; what of it is not our own cancellation."""
         raise NotImplementedError
 
+    async def wait(self) -> None:
+        """Until the scope is over. Can be cancelled, where its block could be."""
+        await self.over.wait()
+
     def cancel_again(self) -> None:
         """Our task was cancelled from outside, and something else is raised: its next await is to learn of it."""
 
@@ -132,8 +136,12 @@ class _AsyncioHost(TaskHost):
 class _TrioHost(TaskHost):
     def __init__(self, shield: bool) -> None:
         super().__init__()
-        self._scope: Any = importlib.import_module("trio").CancelScope(shield=shield)
+        self._shield = shield
+        self._scope = self._new_scope()
         self._scope.__enter__()
+
+    def _new_scope(self) -> Any:
+        return importlib.import_module("trio").CancelScope(shield=self._shield)
 
     def _cancel(self) -> None:
         self._scope.cancel()
@@ -148,6 +156,10 @@ class _TrioHost(TaskHost):
         except BaseException as rest:  # (of a group in which there was our cancellation)
             return rest
         return None if caught else error
+
+    async def wait(self) -> None:
+        with self._new_scope():
+            await self.over.wait()
 
 
 def host_of_task(shield: bool) -> TaskHost:
