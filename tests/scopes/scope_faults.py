@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from concurrent.futures.process import BrokenProcessPool
@@ -98,6 +99,12 @@ def leave_descendant(folder: Path) -> None:
     program = subprocess.Popen(["sleep", "3600"])
     program.returncode = 0
     mark(folder, str(program.pid))
+
+
+def leave_thread() -> int:
+    """One that Python waits for before the process ends."""
+    threading.Thread(target=sleep_for_ever).start()
+    return os.getpid()
 
 
 def until(folder: Path, name: str) -> str:

@@ -7,15 +7,16 @@ import pickle
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import Any
 
 import pytest
 import scope_faults as faults
-from scope_tools import Marks
+from scope_tools import Marks, alive
 
 import procession
-from procession import ProcessDied, ProcessStateError, ScopeEnded, scopes
+from procession import ProcessDied, ProcessStateError, ScopeEnded, ScopeTimeout, scopes
 from procession.testing.watch import eventually
 
 # --- inner scopes ---
@@ -203,6 +204,22 @@ def test_what_an_adopted_thing_raises_is_a_failure() -> None:
     assert child.cancelled()
     with procession.scope() as s, pytest.raises(RuntimeError, match="cannot be adopted"):
         s.adopt(procession.global_queue())
+
+
+@pytest.mark.parametrize("how", ["time limit", "cancelled", "cancelled while it is left"])
+def test_a_worker_that_does_not_leave_is_ended(how: str) -> None:
+    """A task has left a thread in it."""
+    block = procession.scope(0.5 if how == "time limit" else None, grace=0.2, name="kitchen")
+    with pytest.raises(ScopeTimeout) if how == "time limit" else nullcontext():
+        with block as s:
+            pid = s.submit(faults.leave_thread).result(30)
+            if how == "cancelled":
+                s.cancel()
+            elif how != "time limit":
+                cancels = threading.Thread(target=lambda: (eventually(lambda: s._core.sealed), s.cancel()))
+                cancels.start()
+    assert not alive(pid)
+    assert s.over
 
 
 # --- what is refused ---

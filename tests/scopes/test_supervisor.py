@@ -180,13 +180,13 @@ def test_one_is_cancelled_while_it_is_started_anew(marks: Marks) -> None:
             return Path, (str(marks.folder),)
 
     with procession.supervisor() as s:
-        children.append(s.start(serve, Cancels(), "a"))  # type: ignore[arg-type]
-        other = s.with_options(restart="transient").start(serve, marks.folder, "b")
-        wait_for(marks, "+a +b")
+        children.append(s.start(faults.mark_and_sleep, Cancels(), "a"))  # type: ignore[arg-type]
+        other = s.with_options(restart="transient", name="b").start(faults.mark_and_sleep, marks.folder, "b")
+        marks.wait("a", "b")
         kill(children[0])
         with pytest.raises(CancelledError):
             children[0].result(30)
-        assert [child.name for child in s.children()] == ["serve"]
+        assert [child.name for child in s.children()] == ["b"]
         assert not other.done()
         s.stop()
     assert other.restarts == 0

@@ -1,10 +1,10 @@
 """What goes on in a scope, as all see it: its owner, other threads, and the thread that watches the ends of processes.
 
-    open ──▶ ending (`why`) ──▶ left ──▶ closed
+    open ──▶ ending (`why`) ──▶ left ──▶ sealed ──▶ closed
       └───────────────────────────▲          left and no member there: for ever
 
-Members are all that must be over before the block is. The lock guards the fields; it is never held while a member, a future or
-anything of a user's is called.
+Members are all that must be over before the block is. Sealed: there is none but the last one, the scope's own pool. The lock
+guards the fields; it is never held while a member, a future or anything of a user's is called.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import threading
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procession import _native
+from procession.core import callers
 from procession.errors import ProcessStateError
 from procession.pool.contexts import context_of
 from procession.scopes import verdicts
@@ -47,6 +48,13 @@ class Member(Protocol):
         """Have it end now; the same."""
 
 
+class Last(Member, Protocol):
+    """The member that does something for others, and is over when they are."""
+
+    def dismiss(self) -> None:
+        """There are no others any more, and will not be. Called once."""
+
+
 _numbers = itertools.count(1)
 #: From so many on it is looked whether they are known still.
 MOST_DEAD = 64
@@ -68,10 +76,12 @@ class Core:
         self.outer: Core | None = None
         self.inner: dict[Core, None] = {}  # open ones, in the order of their opening
         self.members: dict[Any, None] = {}
+        self.last: Last | None = None  # the member that is over after all others, if there is one
         self.why: Why | None = None
         self.failures: list[Any] = []  # members, and errors
         self.unfinished: tuple[str, ...] = ()
         self.left = False
+        self.sealed = False  # it takes on nothing more, for it was left, and had no member but the last one
         self.closed = False
         self.killing = False
         self._timer: Timer | None = None
@@ -154,14 +164,24 @@ class Core:
         self.check_process()
         if self.host is None:
             raise ProcessStateError(f"{self.name} is not open: use it in a with statement")
-        if self.why is not None or self.closed:
+        if self.why is not None or self.sealed or self.closed:
             raise verdicts.ended(self)
+
+    def enlist_last(self, member: Last) -> None:
+        """(The lock is held.) Raises as `enlist`."""
+        self.check_open()
+        self.members[member] = None
+        self.last = member
+
+    def others(self) -> list[Any]:
+        """The members but the last one."""
+        return [member for member in list(self.members) if member is not self.last]
 
     def enlist(self, member: Member) -> None:
         """It is to be over before we are. Raises ScopeEnded, ProcessStateError."""
         self.check_open()
         with self.lock:
-            if self.why is None and not self.closed:
+            if self.why is None and not (self.sealed or self.closed):
                 self.members[member] = None
                 return
         raise verdicts.ended(self)
@@ -214,16 +234,20 @@ class Core:
         """It is over."""
         with self.lock:
             self.members.pop(member, None)
-            closed = self._see_if_over()
-        if closed:
-            self.tell()
+        self._see_if_over()
 
-    def _see_if_over(self) -> bool:
-        """(The lock is held.)"""
-        if not self.left or self.members or self.closed:
-            return False
-        self.closed = True
-        return True
+    def _see_if_over(self) -> None:
+        with self.lock:
+            if not self.left or self.closed or len(self.members) > (self.last in self.members):
+                return
+            dismissed = self.last if not self.sealed else None
+            self.sealed = True
+            if dismissed is None and not self.members:
+                self.closed = True
+        if dismissed is not None:
+            callers.call(dismissed.dismiss)  # (not here, where a pool's lock may be held)
+        elif self.closed:
+            self.tell()
 
     # --- ending ---
 
@@ -237,7 +261,8 @@ class Core:
         """Its time is over."""
         with self.lock:
             if self.why is None and not self.closed:
-                self.unfinished = (*(member.name for member in self.members), *(core.name for core in self.inner))
+                members = list(self.members) if self.sealed else self.others()
+                self.unfinished = (*(member.name for member in members), *(core.name for core in self.inner))
         self.end(Why.TIMEOUT)
 
     def end(self, why: Why) -> None:
@@ -310,9 +335,7 @@ class Core:
             for member in [member for member in self.members if not getattr(member, "has_process", True)]:
                 if member.thread == threading.get_ident():
                     del self.members[member]  # (a signal's handler raised before it was started)
-            closed = self._see_if_over()
-        if closed:
-            self.tell()
+        self._see_if_over()
 
     def interrupted(self, times: int) -> None:
         """Somebody wants to be out of here (Ctrl-C), for the first time, or again."""

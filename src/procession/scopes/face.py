@@ -202,7 +202,7 @@ class Face:
     def __repr__(self) -> str:
         core = self._core
         state = "over" if core.closed else core.why.value if core.why else "open" if core.host else "not open yet"
-        return f"<{type(self).__name__} {core.name!r}: {state}, {len(core.members)} in it>"
+        return f"<{type(self).__name__} {core.name!r}: {state}, {len(core.others())} in it>"
 
     def __del__(self) -> None:
         """It was never left, as when a generator that is in its block goes."""

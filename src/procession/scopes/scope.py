@@ -191,18 +191,15 @@ class Scope(Face):
             return self._pool
         with self._core.lock:
             if self._own is None:
-                self._own = OwnPool(self._core)
+                own = OwnPool(self._core)
+                self._core.enlist_last(own)
+                self._own = own
             return self._own.pool
 
     def _tidy(self) -> None:
         if self._own is not None:
-            self._own.end(self._core)
+            self._own.pool.shutdown(wait=True)  # (its workers have left: hardly blocks)
         super()._tidy()
-
-    async def _tidy_async(self) -> None:
-        if self._own is not None:
-            await self._own.end_async(self._core)
-        await super()._tidy_async()
 
     def _closing(self) -> None:
         for member in list(self._core.members):
