@@ -222,6 +222,30 @@ def test_a_worker_that_does_not_leave_is_ended(how: str) -> None:
     assert s.over
 
 
+def test_who_comes_when_its_pool_goes_home_comes_too_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its look at the scope and the pool the last other member was over."""
+    found: list[BaseException] = []
+
+    def submit_too_late(s: Any) -> None:
+        def sealed(options: Any, executor: Any = s._executor) -> Any:
+            pool = executor(options)
+            eventually(lambda: s.over)
+            return pool
+
+        monkeypatch.setattr(s, "_executor", sealed)
+        try:
+            s.submit(abs, 1)
+        except Exception as error:
+            found.append(error)
+
+    with procession.scope() as s:
+        s.submit(abs, 1)
+        late = threading.Thread(target=submit_too_late, args=(s,))
+        late.start()
+    late.join()
+    assert [type(error) for error in found] == [ScopeEnded]
+
+
 # --- what is refused ---
 
 

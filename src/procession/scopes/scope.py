@@ -165,7 +165,11 @@ class Scope(Face):
         core = self._core
         core.check_open()
         name = options.name or getattr(function, "__name__", None) or type(function).__name__
-        future: Future[Any] = self._executor(options).submit(function, *args, **kwargs)
+        try:
+            future: Future[Any] = self._executor(options).submit(function, *args, **kwargs)
+        except RuntimeError:
+            core.check_open()  # (else it was left just now, and its pool has gone home)
+            raise
         try:
             self._take(Task(core, future, name, options.shield))
         except BaseException:
