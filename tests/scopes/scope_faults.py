@@ -13,6 +13,7 @@ from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
+import procession
 from procession import ProcessDied
 from procession.testing import saboteurs
 
@@ -133,3 +134,13 @@ def until_term(folder: Path, name: str) -> str:
         mark_and_sleep(folder, name)
     except Asked:
         return "asked"
+
+
+def adopt(thing: Any) -> str:
+    """What is said when it is adopted here."""
+    with procession.scope() as s:
+        try:
+            s.adopt(thing)
+        except RuntimeError as error:
+            return str(error)
+    return "adopted"

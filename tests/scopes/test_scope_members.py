@@ -204,6 +204,8 @@ def test_what_an_adopted_thing_raises_is_a_failure() -> None:
     assert child.cancelled()
     with procession.scope() as s, pytest.raises(RuntimeError, match="cannot be adopted"):
         s.adopt(procession.global_queue())
+    with procession.ProcessPoolExecutor(1) as pool, procession.DispatchQueue("ours", executor=pool) as queue:
+        assert "belongs to process" in queue.sync(faults.adopt, queue)
 
 
 @pytest.mark.parametrize("how", ["time limit", "cancelled", "cancelled while it is left"])

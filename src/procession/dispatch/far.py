@@ -109,8 +109,8 @@ class FarQueue(DispatchQueue):
     def join(self, timeout: float | None = None) -> bool:
         raise RuntimeError(f"the queue {self.name!r} belongs to process {self._pid}, which waits for it")
 
-    def _check_own(self, what: str) -> None:
-        raise RuntimeError(f"the queue {self.name!r} belongs to process {self._pid}, and cannot be {what} here")
+    def _check_adoptable(self) -> None:
+        raise RuntimeError(f"the queue {self.name!r} belongs to process {self._pid}, and cannot be adopted here")
 
     def _state(self) -> str:
         return f", of process {self._pid}"

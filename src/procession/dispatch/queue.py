@@ -279,6 +279,9 @@ class DispatchQueue:
         if self._facts[-1]:
             raise RuntimeError(f"{self!r} is everybody's and cannot be {what}")
 
+    def _check_adoptable(self) -> None:
+        self._check_own("adopted")
+
     @property
     def _place(self) -> tuple[int, int]:
         return self._engine.results._place, self._lane.id

@@ -192,7 +192,7 @@ def adopted(core: Core, thing: Any, name: str | None, shield: bool, grace: float
     if hasattr(thing, "_condition") and hasattr(thing, "_waiters"):
         return Task(core, thing, name or "a task", shield)
     if hasattr(thing, "barrier_async"):
-        thing._check_own("adopted")
+        thing._check_adoptable()
         return AdoptedQueue(core, thing, shield)
     missing = [method for method in ("close", "cancel", "add_done_callback") if not callable(getattr(thing, method, None))]
     if missing:
