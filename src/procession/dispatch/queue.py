@@ -12,6 +12,7 @@ from typing import Any, ParamSpec, Self, TypeVar
 from procession.dispatch import home
 from procession.dispatch.group import DispatchGroup
 from procession.dispatch.guests import Errand, Guests
+from procession.pool import dropping
 from procession.pool.block import Block
 from procession.pool.engine import Engine
 from procession.pool.future import Future
@@ -324,7 +325,7 @@ def _drop(lane: weakref.ref[Lane], pid: int) -> None:
     """(Not the lane itself: a finalizer is kept, and the pool may have a function that has the queue.)"""
     here = lane()
     if here is not None and pid == os.getpid() and not here.sent:
-        here.drop()
+        dropping.drop_lane(here)
 
 
 _queues: weakref.WeakValueDictionary[tuple[int, int], DispatchQueue] = weakref.WeakValueDictionary()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from procession import _native
 from procession.core import callers
 from procession.core.recent import Recent
-from procession.pool import caps, messages, obituary, relay, tokens, verdicts, worker
+from procession.pool import caps, dropping, messages, obituary, relay, tokens, verdicts, worker
 from procession.pool.messages import Kind
 from procession.pool.settings import Settings
 from procession.process import callbacks
@@ -232,7 +232,7 @@ class Crew:
         engine = self._engine
         with engine.lock:
             if kind == Kind.DROPPED:
-                engine.lanes.dropped(number)
+                dropping.heard(engine)
                 return
             member = self.members.get(number)
             if member is None:

@@ -59,10 +59,10 @@ class Engine:
         self.held: dict[int, Task] = {}
         self.streams: set[Any] = set()  # those that are not read to their end
         self.lanes = Lanes()
+        self.dropped: list[Callable[[], object]] = []  # what is to be done for what nobody has any more
         self.guests: Any = None  # who hears what tasks ask for (dispatch)
-        self.closing = False
         self.broken: BaseException | None = None
-        self.over = threading.Event()
+        self.closing, self.over = False, threading.Event()
         self.grace = GRACE
         self.exit_results: list[Any] = []
         self.new_number = itertools.count(1).__next__

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
-from procession.pool import atexit, tokens
+from procession.pool import atexit, dropping, tokens
 from procession.pool.contexts import context_of
 from procession.pool.engine import Engine
 from procession.pool.face import Face
@@ -80,7 +80,7 @@ class ProcessPoolExecutor(Face, Executor):
             exit_args=tuple(exit_args), threads=threads_per_worker, name="ProcessPoolExecutor-worker",
         )  # fmt: skip
         self._engine = Engine(settings, self._mp_context)
-        self._finalizer = weakref.finalize(self, self._engine.close)
+        self._finalizer = weakref.finalize(self, dropping.drop_pool, self._engine, "close")
         self._finalizer.atexit = False
         atexit.register(self._engine, exit_timeout)
 

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any
 from procession import _native
 from procession.errors import FamilyError
 from procession.pool import verdicts
-from procession.pool.messages import Kind, Shape, work
+from procession.pool.messages import Shape, work
 from procession.pool.options import Options
 from procession.pool.shield import shielded
 from procession.pool.task import Extra, Task
@@ -232,18 +232,6 @@ class Lane:
             if not later:
                 self.fail_timed(None)
             self._leave_if_done()
-
-    def drop(self) -> None:
-        """`close`, for a finalizer. That may come at any point of any thread, whatever locks it has: so it waits for none, and
-        ends no task. If it cannot be done now, it is done by who collects."""
-        lock: Any = self._engine.lock
-        if self.outstanding() or self._timed or lock._is_owned() or not lock.acquire(blocking=False):
-            self._engine.results._put_task(self.id, Kind.DROPPED, None)
-            return
-        try:
-            self.close()
-        finally:
-            lock.release()
 
     # --- for the engine; with the lock ---
 

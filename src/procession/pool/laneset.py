@@ -39,12 +39,6 @@ class Lanes:
             if lane.width is None and lane.held:
                 lane.see_to_service()
 
-    def dropped(self, number: int) -> None:
-        """Nobody has it any more: what it has is done."""
-        lane = self.open.get(number)
-        if lane is not None:
-            lane.close()
-
     def forget(self, number: int) -> None:
         """It is not held, whatever a lane knows of it. (A signal's handler may raise while it is put, or has just ended.)"""
         for lane in list(self.open.values()):

@@ -52,7 +52,7 @@ class Kind(IntEnum):
     NUDGE = 22  # nothing: who collects has a look at what it waits for
     TAKEN = 23  # (with the task's number, and when by the monotonic clock) it has that task in hand, and takes others beside it
     REQUEST = 24  # (with numbers of its own) a task asks for something: Engine.guests
-    DROPPED = 25  # (from the pool itself, with a lane's number) nobody has it any more
+    DROPPED = 25  # (from the pool itself) there is something that nobody has any more: dropping.py
     DIED = 21  # (from the pool itself) all that the worker ever said stands before this
 
 

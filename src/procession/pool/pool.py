@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from procession.pool import atexit, tokens
+from procession.pool import atexit, dropping, tokens
 from procession.pool import progress as bars
 from procession.pool.contexts import context_of
 from procession.pool.engine import Engine
@@ -76,7 +76,7 @@ class Pool(Face):
         )  # fmt: skip
         self._engine = Engine(settings, self._ctx)
         self._engine.start_all()
-        self._finalizer = weakref.finalize(self, self._engine.end, "terminate", None)
+        self._finalizer = weakref.finalize(self, dropping.drop_pool, self._engine, "terminate")
         self._finalizer.atexit = False
         atexit.register(self._engine, 0.0)
         self._state = RUN

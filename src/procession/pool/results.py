@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession import _native
 from procession.core import awaited, callers, loops
-from procession.pool import verdicts
+from procession.pool import dropping, verdicts
 from procession.pool.messages import Kind
 from procession.pool.piece import Failure
 from procession.pool.streams import Stream
@@ -385,4 +385,4 @@ class IMapIterator(Iterator[Any], AsyncIterator[Any]):
     def __del__(self) -> None:
         stream = getattr(self, "_stream", None)
         if stream is not None:
-            stream.forget()
+            dropping.drop_stream(stream)
