@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, TypeVar
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import _native
 from procession.core import loops
 from procession.process.waitable import Waitable
-from procession.sync import tasks
+from procession.sync import losses, tasks
 from procession.sync.handles import Handle, make
 from procession.sync.locks import Lock, RLock
 
@@ -23,6 +24,19 @@ class _Unknown:
 
     def get_value(self) -> int:
         raise NotImplementedError
+
+
+class _LeavingAsync:
+    """An `__aexit__` that knows the task whose block it is, for ``async with`` asks for it at the block's beginning: the block
+    of a coroutine that is thrown away is left in whatever task runs then."""
+
+    def __get__(self, condition: Condition | None, kind: type[Condition]) -> Any:
+        return _leave_block if condition is None else partial(condition._leave_block, tasks.token())
+
+
+async def _leave_block(condition: Condition, *error: object) -> None:
+    """(For those who take `__aexit__` from the class, as `contextlib.AsyncExitStack`.)"""
+    await condition._leave_block(tasks.token(), *error)
 
 
 class Condition(Handle, Waitable, _native.Condition):
@@ -125,8 +139,16 @@ class Condition(Handle, Waitable, _native.Condition):
     async def __aenter__(self) -> bool:
         return await self._lock.acquire_async()
 
-    async def __aexit__(self, *error: object) -> None:
-        self.__exit__(*error)
+    if TYPE_CHECKING:
+
+        async def __aexit__(self, *error: object) -> None: ...
+
+    else:
+        __aexit__ = _LeavingAsync()
+
+    async def _leave_block(self, token: int, *error: object) -> None:
+        if not losses.take(self._lock, token):
+            self.__exit__(*error)
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop. Cancelled, it first takes the lock again, as `asyncio.Condition` does; a notification that
@@ -141,7 +163,9 @@ class Condition(Handle, Waitable, _native.Condition):
             wait = self._enter(channel.number)
             self._lock._set_count(1)
             self._lock.release()
-            finished = notified = held = gone = False
+            finished = notified = gone = False
+            held: list[bool] = []
+            token = tasks.token()
             cancelled: loops.Cancellation | None = None
             try:
                 await channel.told(wait, deadline)
@@ -152,9 +176,10 @@ class Condition(Handle, Waitable, _native.Condition):
             finally:
                 try:
                     if not gone:
-                        cancelled = await loop.shielded(self._again, depth, self._lock._token(), insist=True)
-                        held = True
+                        cancelled = await loop.shielded(self._again, depth, self._lock._token(), held, insist=True)
                 finally:
+                    if not held:
+                        losses.note(self._lock, token, depth)
                     notified = self._leave(wait)
                     if notified and (cancelled or not finished or not held):
                         self._notify(1)
@@ -165,8 +190,9 @@ class Condition(Handle, Waitable, _native.Condition):
         finally:
             del cancelled  # (no circle with its traceback)
 
-    async def _again(self, depth: int, token: int) -> None:
+    async def _again(self, depth: int, token: int, held: list[bool]) -> None:
         await self._lock._acquire_as(token, None)
+        held.append(True)
         self._lock._set_count(depth)
 
     async def wait_for_async(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from procession import _native
-from procession.sync import people, tasks
+from procession.sync import losses, people, tasks
 from procession.sync.handles import Watchable, make
 
 __all__ = ["Lock", "RLock"]
@@ -64,6 +64,7 @@ class _LockHandle(Watchable):
 
     async def acquire_async(self, timeout: float | None = None) -> bool:
         """`acquire` for an event loop: waits there without a thread. Cancelled, it has taken nothing."""
+        losses.forget(self)
         return await self._acquire_as(self._token(), timeout)  # type: ignore[attr-defined]
 
     async def _acquire_as(self, token: int, timeout: float | None) -> bool:
@@ -73,7 +74,8 @@ class _LockHandle(Watchable):
         return await self.acquire_async()
 
     async def __aexit__(self, *error: object) -> None:
-        self.release()  # type: ignore[attr-defined]
+        if not losses.take(self):
+            self.release()  # type: ignore[attr-defined]
 
 
 class Lock(_LockHandle, _native.Lock):
