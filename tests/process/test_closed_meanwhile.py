@@ -124,6 +124,36 @@ def test_a_connection_that_another_thread_closes_is_reported() -> None:
     there.close()
 
 
+def test_closed_connections_keep_no_descriptor_each() -> None:
+    pairs = [Pipe() for _ in range(20)]
+    done = as_completed([first for first, _ in pairs], 20)
+    before = open_descriptors()
+    for first, _ in pairs:
+        first.close()
+        assert next(done) is first
+    assert open_descriptors() <= before - 20 + 1
+    done.close()
+    for _, second in pairs:
+        second.close()
+
+
+def test_a_watch_that_is_closed_while_it_is_rung_leaves_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    here, there = Pipe()
+    before = open_descriptors()
+    watch = Watch([here])
+    eventfd = os.eventfd
+
+    def closed_meanwhile(*args: int) -> int:
+        fd = eventfd(*args)
+        watch.close()
+        return fd
+
+    monkeypatch.setattr(os, "eventfd", closed_meanwhile)
+    here.close()
+    assert open_descriptors() == before - 1
+    there.close()
+
+
 def test_several_tasks_may_take_from_one_iteration(run: Run) -> None:
     events = [Event() for _ in range(5)]
     found: list[Any] = []

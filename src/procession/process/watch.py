@@ -68,7 +68,7 @@ class Watch:
     def __init__(self, things: Iterable[Any] = ()) -> None:
         self._epoll = select.epoll()
         self._bell: _native.Bell | None = None
-        self._rung: list[int] = []  # in its place, where there is none: eventfds that are readable
+        self._rung: set[int] = set()  # in its place, where there is none: eventfds that are readable
         self._entries: set[Entry] = set()
         self._by_fd: dict[int, list[Entry]] = {}
         self._by_wait: dict[int, Entry] = {}
@@ -208,9 +208,20 @@ class Watch:
         if self._bell is not None:
             self._bell.ring()
             return
-        with suppress(OSError, ValueError):  # (no descriptor is to be had; or the epoll was closed just now)
-            self._rung.append(os.eventfd(1, os.EFD_CLOEXEC))
-            self._epoll.register(self._rung[-1], select.EPOLLIN)  # (`look` takes it out)
+        if self._rung:  # (it is readable until `look` takes that out; what was found is looked at after it)
+            return
+        with suppress(OSError):  # (no descriptor is to be had)
+            fd = os.eventfd(1, os.EFD_CLOEXEC)
+            self._rung.add(fd)
+            try:
+                self._epoll.register(fd, select.EPOLLIN)
+            except (OSError, ValueError):  # (the epoll was closed just now)
+                self._unring(fd)
+
+    def _unring(self, fd: int) -> None:
+        with suppress(KeyError):  # (it is closed once, by whoever takes it out)
+            self._rung.remove(fd)
+            os.close(fd)
 
     def _note(self, entry: Entry) -> None:
         if not entry.found:
@@ -235,6 +246,7 @@ class Watch:
                     self._note(entry)
             else:
                 self._unregister(fd)  # (it was rung; or an `add` was interrupted)
+                self._unring(fd)
         if bell is None:
             return
         for wait in _native.waits_told(bell.number):  # (what has happened by now is seen, though the bell be slower)
@@ -294,8 +306,8 @@ class Watch:
 
     def _close_epoll(self) -> None:
         self._epoll.close()
-        while self._rung:
-            os.close(self._rung.pop())
+        for fd in list(self._rung):
+            self._unring(fd)
 
 
 def _fd_of(thing: Any) -> int:
