@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from eventloops import LOOPS, Run
-from procession import FIRST_EXCEPTION, Condition, Event, Pipe, Process, ProcessStateError, as_completed, wait, wait_async
+from procession import (
+    FIRST_EXCEPTION,
+    ClosedError,
+    Condition,
+    Event,
+    Pipe,
+    Process,
+    ProcessStateError,
+    as_completed,
+    wait,
+    wait_async,
+)
 from procession.process.watch import Watch
 from procession.testing.saboteurs import sleep_for_ever
 from procession.testing.watch import eventually
@@ -79,6 +92,59 @@ def test_a_process_that_another_task_closes_is_reported(run: Run, how: Any) -> N
     for each in found:
         assert each == -9 or each == [process] or each.done == {process}
     assert len(found) == 2
+
+
+def test_who_is_cancelled_just_as_it_is_closed_is_cancelled(run: Run) -> None:
+    process = start()
+    ended = []
+
+    async def waiter() -> None:
+        try:
+            await process.join_async(stop=True)
+        finally:
+            ended.append(True)
+
+    async def main() -> None:
+        async with run.tasks() as begin:
+            cancel = begin(waiter)
+            await run.sleep(0.02)
+            process.kill()
+            process.join()
+            process.close()
+            cancel()
+
+    run(main)
+    assert ended
+
+
+def test_for_other_threads_it_is_open_or_closed_at_any_moment() -> None:
+    process = start(os.getpid)
+    process.join()
+    looks: list[Callable[[], Any]] = [
+        process.join, process.is_alive, process.times, process.terminate, lambda: process.exitcode, lambda: process.sentinel,
+        lambda: process.state, lambda: process.add_done_callback(str), lambda: wait([process], 20),
+        lambda: next(as_completed([process], 20)),
+    ]  # fmt: skip
+    seen = set()
+
+    def in_between(frame: Any, event: str, argument: Any) -> Any:
+        if frame.f_code is not Process.close.__code__:
+            return None
+        for look in looks:
+            try:
+                look()
+                seen.add("open")
+            except ClosedError:
+                seen.add("closed")
+        return in_between
+
+    before = sys.gettrace()
+    sys.settrace(in_between)
+    try:
+        process.close()
+    finally:
+        sys.settrace(before)
+    assert seen == {"open", "closed"}
 
 
 def test_a_connection_that_is_closed_is_reported(run: Run) -> None:

@@ -124,8 +124,8 @@ class Completions(Generic[_T]):
             raise RuntimeError("an as_completed() is for the process that called it, and this is a forked child of it")
         for entry in self._watch.done_entries():
             self._relays.pop(entry, None)
-            if isinstance(entry.thing, Process) and not entry.thing._closed:
-                entry.thing.join()  # (it is no active child any more)
+            if isinstance(entry.thing, Process):
+                entry.thing._is_over()
             return (entry.thing,)
         return None
 

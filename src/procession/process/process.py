@@ -117,31 +117,27 @@ class Process(BaseProcess):
         Blocks with the GIL released; Ctrl-C interrupts it. Raises ProcessStateError before start and in other processes
         than the parent.
         """
-        self._check_closed()
-        self._check_parent("join")
-        if self._popen is None:
-            raise ProcessStateError(f"can only join a started process: {self!r}")
-        if self._popen.wait(timeout) is not None:
-            mp_process._children.discard(self)
+        if self._started("join").wait(timeout) is not None:
+            self._is_over()
 
     def is_alive(self) -> bool:
         """Whether the child runs. Does not block."""
-        self._check_closed()
+        popen = self._opened()
         if self is current_process():
             return True
         self._check_parent("test")
-        if self._popen is None:
+        if popen is None:
             return False
-        if self._popen.poll() is None:
+        if popen.poll() is None:
             return True
-        mp_process._children.discard(self)
+        self._is_over()
         return False
 
     def terminate(self, *, grace: float | None = None) -> None:
         """Send SIGTERM to the child. With `grace`, also to all that it started, and SIGKILL to what is left of them after
         that many seconds. Does not wait: join() does. A child that has ended is no error.
         """
-        popen = self._signalled("terminate")
+        popen = self._started("terminate")
         if grace is None:
             popen.terminate()
             return
@@ -151,25 +147,26 @@ class Process(BaseProcess):
 
     def kill(self) -> None:
         """Send SIGKILL to the child. All that it started dies with it."""
-        self._signalled("kill").kill()
+        self._started("kill").kill()
 
     def interrupt(self) -> None:
         """Send SIGINT to the child, where it raises KeyboardInterrupt."""
-        self._signalled("interrupt").interrupt()
+        self._started("interrupt").interrupt()
 
     def close(self) -> None:
         """Give up all that this object holds. Raises ValueError while the child runs; later uses raise ClosedError."""
-        if self._popen is not None:
-            if self._popen.poll() is None:
+        popen = self._popen
+        if popen is not None:
+            if popen.poll() is None:
                 raise ValueError(
                     "Cannot close a process while it is still running. You should first call join() or terminate()."
                 )
             if "procession.process.callbacks" in sys.modules:
                 sys.modules["procession.process.callbacks"].closing(self)
-            self._popen.close()
-            self._popen = None
-            mp_process._children.discard(self)
-        self._closed = True
+            popen.close()
+            self._is_over()
+        self._closed = True  # (before the rest: see `_opened`)
+        self._popen = None
 
     # --- waiting without waiting in place ---
 
@@ -180,10 +177,7 @@ class Process(BaseProcess):
         """
         from procession.process import callbacks
 
-        self._check_closed()
-        self._check_parent("watch")
-        if self._popen is None:
-            raise ProcessStateError(f"can only watch a started process: {self!r}")
+        self._started("watch")
         callbacks.add(self, function)
 
     def __await__(self) -> Generator[Any, None, int]:
@@ -201,10 +195,7 @@ class Process(BaseProcess):
         """
         from procession.process import waiting
 
-        self._check_closed()
-        self._check_parent("join")
-        if self._popen is None:
-            raise ProcessStateError(f"can only join a started process: {self!r}")
+        self._started("join")
         if not grace >= 0:
             raise ValueError(f"grace must be a number of seconds, 0 or more; got {grace!r}")
         return await waiting.join_async(self, timeout, stop, float(grace))
@@ -219,19 +210,19 @@ class Process(BaseProcess):
     @property
     def exitcode(self) -> int | None:
         """None while it has not ended; then its exit code, or -N if signal N ended it. Does not block."""
-        self._check_closed()
-        if self is current_process() or self._popen is None:
+        popen = self._opened()
+        if self is current_process() or popen is None:
             return None
-        code: int | None = self._popen.poll()
+        code: int | None = popen.poll()
         return code
 
     @property
     def sentinel(self) -> int:
         """A descriptor that is readable once the child has ended (a pidfd). Raises ValueError before start."""
-        self._check_closed()
-        if self._popen is None:
+        popen = self._opened()
+        if popen is None:
             raise ValueError("process not started")
-        fd: int = self._popen.sentinel
+        fd: int = popen.sentinel
         return fd
 
     @property
@@ -241,22 +232,22 @@ class Process(BaseProcess):
         """
         from procession.process import states
 
-        self._check_closed()
+        popen = self._opened()
         if self is current_process():
             return "running"
-        if self._popen is None:
+        if popen is None:
             return "initial"
-        return "exited" if self._popen.poll() is not None else states.of_process(self._popen.pid)
+        return "exited" if popen.poll() is not None else states.of_process(popen.pid)
 
     def times(self) -> Times:
         """How long it has been running, ready and blocked so far, or was. Does not block."""
         from procession.process import states
 
-        self._check_closed()
-        if self._popen is None:
+        popen = self._opened()
+        if popen is None:
             return Times(0.0, 0.0, 0.0) if self is not current_process() else states.own_times()
-        self._popen.poll()
-        return states.times_of(self._popen.child)
+        popen.poll()
+        return states.times_of(popen.child)
 
     # --- inside ---
 
@@ -271,12 +262,23 @@ class Process(BaseProcess):
         if self._closed:
             raise ClosedError("process object is closed")
 
-    def _signalled(self, verb: str) -> Any:
+    def _opened(self) -> Any:
+        """What stands for the child, None before start. Another thread may close us at any moment: whoever has it goes on."""
+        popen = self._popen
         self._check_closed()
+        return popen
+
+    def _started(self, verb: str) -> Any:
+        """The same, for its parent."""
+        popen = self._opened()
         self._check_parent(verb)
-        if self._popen is None:
+        if popen is None:
             raise ProcessStateError(f"can only {verb} a started process: {self!r}")
-        return self._popen
+        return popen
+
+    def _is_over(self) -> None:
+        """It has ended, and that was seen: it is no active child any more. Also when it is closed."""
+        mp_process._children.discard(self)
 
     def _parts(self) -> dict[str, Any]:
         """What of it is pickled, by the names that an error message gives them."""

@@ -16,8 +16,8 @@ from procession.process.process import Process
 from procession.process.watch import Watch, is_future
 
 __all__ = [
-    "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "Goal", "deadline_of", "seconds_to", "wait",
-    "wait_async",
+    "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "Goal", "deadline_of", "join_async", "seconds_to",
+    "wait",
 ]  # fmt: skip
 
 FIRST_COMPLETED = "FIRST_COMPLETED"
@@ -53,8 +53,8 @@ class Goal(Generic[_T]):
         """These are done, too."""
         for thing in done:
             self._done.add(thing)
-            if isinstance(thing, Process) and not thing._closed:
-                thing.join()  # (it is no active child any more)
+            if isinstance(thing, Process):
+                thing._is_over()
             self._failed = self._failed or (self._when == FIRST_EXCEPTION and _has_failed(thing, self.things[thing]))
 
     def is_reached(self) -> bool:
@@ -124,12 +124,30 @@ def _has_failed(thing: Any, popen: Any) -> bool:
     return not thing.cancelled() and thing.exception() is not None
 
 
-async def wait_async(process: Process, timeout: float | None = None) -> int | None:
-    """Wait in the running event loop until `process` has ended; its exit code. None: `timeout` seconds passed before."""
+async def join_async(process: Process, timeout: float | None, stop: bool, grace: float) -> int | None:
+    """See `Process.join_async`."""
     loop = loops.current()
     deadline = loop.deadline(timeout)
-    fd = process.sentinel
-    popen = process._popen  # (with it the descriptor stays, also when another closes the process)
+    popen = process._started("join")  # (with it the descriptor stays, also when another closes the process)
+    try:
+        code = await _code(process, popen, deadline)
+    except GeneratorExit:  # (the loop is gone: nothing can be awaited any more)
+        if stop:
+            popen.child.terminate(grace)
+        raise
+    except BaseException:
+        if stop:
+            await loop.shielded(_stop, process, popen, grace, insist=True)
+        raise
+    if code is None and stop:
+        await _stop_shielded(process, popen, grace)
+    return code
+
+
+async def _code(process: Process, popen: Any, deadline: float | None = None) -> int | None:
+    """Wait until the child has ended; its exit code. None: `deadline`, by the loop's clock, came before."""
+    loop = loops.current()
+    fd = popen.sentinel
     await loop.checkpoint()
     poller = select.poll()
     poller.register(fd, select.POLLIN)
@@ -138,41 +156,21 @@ async def wait_async(process: Process, timeout: float | None = None) -> int | No
             popen.wait()  # it has ended; the reaper may be about to note how
         elif not await loop.usable(fd, deadline=deadline):
             return None
-    if not process._closed:
-        process.join()  # (nobody has to any more)
+    process._is_over()
     code: int = popen.poll()
     return code
 
 
-async def stop_async(process: Process, grace: float) -> None:
-    """End `process`, with all that it started, as `Process.terminate` does, and wait until it is gone."""
-    process.terminate(grace=grace)
-    await wait_async(process)
+async def _stop(process: Process, popen: Any, grace: float) -> None:
+    """End it, with all that it started, as `Process.terminate` does, and wait until it is gone."""
+    popen.child.terminate(grace)
+    await _code(process, popen)
 
 
-async def join_async(process: Process, timeout: float | None, stop: bool, grace: float) -> int | None:
-    """See `Process.join_async`."""
+async def _stop_shielded(process: Process, popen: Any, grace: float) -> None:
+    """`_stop`, to its end although we are cancelled meanwhile; that comes out then."""
     loop = loops.current()
-    loop.deadline(timeout)  # (what is no time limit ends no process)
-    try:
-        code = await wait_async(process, timeout)
-    except GeneratorExit:  # (the loop is gone: nothing can be awaited any more)
-        if stop:
-            process.terminate(grace=grace)
-        raise
-    except BaseException:
-        if stop:
-            await loop.shielded(stop_async, process, grace, insist=True)
-        raise
-    if code is None and stop:
-        await stop_shielded(process, grace)
-    return code
-
-
-async def stop_shielded(process: Process, grace: float) -> None:
-    """`stop_async`, to its end although we are cancelled meanwhile; that comes out then."""
-    loop = loops.current()
-    came = await loop.shielded(stop_async, process, grace, insist=True)
+    came = await loop.shielded(_stop, process, popen, grace, insist=True)
     try:
         if came is not None:
             await loop.be_cancelled(came)

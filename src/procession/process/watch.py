@@ -103,8 +103,8 @@ class Watch:
         entry = Entry(thing, thing if tag is None else tag)
         if isinstance(thing, Process):
             thing._check_parent("wait for")
-            entry.popen = thing._popen
-            self._add_fd(entry, thing.sentinel)
+            entry.popen = popen = thing._opened()
+            self._add_fd(entry, thing.sentinel if popen is None else popen.sentinel)
         elif hasattr(thing, "_watch"):
             self._add_wait(entry)
         elif is_future(thing):
