@@ -105,13 +105,16 @@ class Loop(ABC):
 
     # --- descriptors ---
 
-    async def usable(self, fd: int, write: bool = False, deadline: float | None = None) -> bool:
+    async def usable(
+        self, fd: int, write: bool = False, deadline: float | None = None, check: Callable[[], object] | None = None
+    ) -> bool:
         """Until `fd` can be read, or written, or is at its end, or perhaps not: so try, and come again. False: `deadline`, by
         the loop's clock, came before. At once for what cannot be waited for (a regular file). Raises OSError (EBADF) for what
         is no descriptor.
 
         Any number of tasks may wait for the same, whether or not the user has a reader of his own for it. It must stay open
-        meanwhile; who closes it says `closing` before.
+        meanwhile; who closes it says `closing` before. If that may be another thread, ``check()`` raises once it is about to
+        say so, which this raises then; it is called when nothing can be missed any more.
         """
         note = self.note()
         wait = self._lookout.add(fd, write, note.set, once=True)
@@ -119,6 +122,8 @@ class Loop(ABC):
             await self.checkpoint()
             return True
         try:
+            if check is not None:
+                check()
             return await note.wait(deadline)
         finally:
             self._lookout.remove(wait)
@@ -170,7 +175,8 @@ def _is_trio() -> bool:
 
 
 def closing(fd: int) -> None:
-    """`fd` is about to be closed: those who wait for it look again, and find it closed. In any thread; does not block."""
+    """`fd` is about to be closed: those who wait for it look again, perhaps at once, so what has it says from now on that it is
+    closed. In any thread; does not block."""
     for loop in _all():
         place = loop._lookout.place_of(fd)
         if place is None:

@@ -24,6 +24,9 @@ async def receive(connection: Any) -> Any:
             message = connection._take(wait=False, as_pickle=True)
         except BlockingIOError:
             message = None
+        except TypeError:  # (closed since just now: there is no descriptor)
+            connection._check_closed()
+            raise
         if message is not None:
             return message
         await _readable(loop, connection)
@@ -32,10 +35,10 @@ async def receive(connection: Any) -> Any:
 async def _readable(loop: loops.Loop, connection: Any) -> None:
     begun = connection._incoming
     if begun is None:
-        await loop.usable(connection.fileno())
+        await loop.usable(connection.fileno(), check=connection._check_closed)
         return
-    with suppress(OSError, ValueError):  # (a thread has received its rest, and so closed it, just now)
-        await loop.usable(begun.fileno())
+    with suppress(OSError, ValueError):  # (a thread has received its rest, and so closed it, just now; or it is closed)
+        await loop.usable(begun.fileno(), check=connection._check_closed)
 
 
 async def send(connection: Any, pieces: list[bytes]) -> None:
@@ -62,7 +65,7 @@ async def _begin(loop: loops.Loop, connection: Any, pieces: list[bytes]) -> _nat
         try:
             return _native.packet_begin(connection.fileno(), pieces)
         except BlockingIOError:
-            await loop.usable(connection.fileno(), write=True)
+            await loop.usable(connection.fileno(), write=True, check=connection._check_closed)
             connection._check_sendable()
 
 
@@ -116,7 +119,7 @@ async def _send_in_stream(loop: loops.Loop, connection: Any, mine: Unsent) -> No
             try:
                 _push(connection, mine)
             except BlockingIOError:
-                await loop.usable(connection.fileno(), write=True)
+                await loop.usable(connection.fileno(), write=True, check=connection._check_closed)
                 connection._check_sendable()
     finally:
         if mine.begun and mine.rest and connection._unsent is mine:

@@ -80,6 +80,7 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
     processes and threads may send and receive at an end at once. It can be sent to other processes, and survives a fork.
     """
 
+    _handle: Any  # the descriptor; None: closed
     _packets = False
     _incoming: _native.Incoming | None = None  # begun, and interrupted by a signal or a cancellation
     _frame: _Frame | None = None  # the same, in the other format
@@ -91,17 +92,25 @@ class Connection(_theirs.Connection):  # type: ignore[misc]
         super().__init__(handle, readable, writable)
         self._packets = _native.packets_speak(self._handle)
 
-    def _close(self) -> None:
+    def _close(self, _close: Callable[[int], None] = os.close) -> None:
+        handle, self._handle = self._handle, None  # (before anybody is told: he may look at once)
+        if handle is None:  # (another thread was quicker)
+            return
+        try:
+            self._tell_of_closing(handle)
+        finally:
+            _close(handle)
+
+    def _tell_of_closing(self, handle: int) -> None:
         if callbacks is not None and self._watched:
             callbacks.closing(self)
         for entry in [found for each in list(self._watch_entries or ()) if (found := each()) is not None]:
             entry.closing()
         if loops is not None:  # (it is when the interpreter is ending)
-            loops.closing(self._handle)
+            loops.closing(handle)
             if self._incoming is not None:
                 loops.closing(self._incoming.fileno())
         self._incoming = self._frame = self._unsent = None
-        super()._close()
 
     # --- sending ---
 
