@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import threading
@@ -190,6 +191,29 @@ def test_a_process_that_is_to_stop_with_the_await(how: str, run_either: Run) -> 
         if how == "thrown away":
             child.join(LIMIT)
             assert child.exitcode == -9
+
+
+def test_a_process_is_to_stop_though_the_loop_ends_at_the_cancellation() -> None:
+    """No task that would do it is begun any more."""
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(lambda loop, context: None)  # (that a task is thrown away)
+
+    def cancel_and_end() -> None:
+        task.cancel()
+        loop.call_soon(loop.stop)
+
+    with sleeper(sleep_for_ever) as child, warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "coroutine .* was never awaited", RuntimeWarning)
+        awaiting = child.join_async(stop=True)
+        task = loop.create_task(awaiting)
+        loop.run_until_complete(asyncio.sleep(0.01))
+        loop.call_soon(cancel_and_end)
+        loop.run_forever()
+        assert not task.done()
+        awaiting.close()
+        child.join(LIMIT)
+        assert child.exitcode == -15
+        loop.close()
 
 
 def test_what_a_join_refuses(run_either: Run) -> None:

@@ -137,10 +137,12 @@ async def join_async(process: Process, timeout: float | None, stop: bool, grace:
         raise
     except BaseException:
         if stop:
-            await loop.shielded(_stop, process, popen, grace, insist=True)
+            popen.child.terminate(grace)  # (at once: who knows whether the loop goes on)
+            await loop.shielded(_code, process, popen, insist=True)
         raise
     if code is None and stop:
-        await _stop_shielded(process, popen, grace)
+        popen.child.terminate(grace)
+        await _code_shielded(process, popen)
     return code
 
 
@@ -161,16 +163,10 @@ async def _code(process: Process, popen: Any, deadline: float | None = None) -> 
     return code
 
 
-async def _stop(process: Process, popen: Any, grace: float) -> None:
-    """End it, with all that it started, as `Process.terminate` does, and wait until it is gone."""
-    popen.child.terminate(grace)
-    await _code(process, popen)
-
-
-async def _stop_shielded(process: Process, popen: Any, grace: float) -> None:
-    """`_stop`, to its end although we are cancelled meanwhile; that comes out then."""
+async def _code_shielded(process: Process, popen: Any) -> None:
+    """`_code`, although we are cancelled meanwhile; that comes out then."""
     loop = loops.current()
-    came = await loop.shielded(_stop, process, popen, grace, insist=True)
+    came = await loop.shielded(_code, process, popen, insist=True)
     try:
         if came is not None:
             await loop.be_cancelled(came)
