@@ -110,6 +110,7 @@ def token() -> int:
         return 0
     if task is None:
         return 0
-    if task not in _tokens:
-        _tokens[task] = 0x80000000 | (next(_numbers) & 0x7FFFFFFF)
-    return _tokens[task]
+    found = _tokens.get(task)
+    if found is None:
+        found = _tokens[task] = 0x80000000 | (next(_numbers) & 0x7FFFFFFF)
+    return found
