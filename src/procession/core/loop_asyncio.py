@@ -6,7 +6,7 @@ import asyncio
 import select
 import sys
 from collections.abc import Awaitable, Callable
-from contextlib import nullcontext, suppress
+from contextlib import ExitStack, suppress
 from typing import Any
 from weakref import ref
 
@@ -102,8 +102,14 @@ class _Asyncio(Loop):
         self, function: Callable[..., Awaitable[object]], *args: Any, insist: bool = False
     ) -> Cancellation | None:
         anyio = _anyio()
-        with nullcontext() if anyio is None else anyio.CancelScope(shield=True):
-            came = await self._to_its_end(function, args, insist)
+        with ExitStack() as shield:
+            if anyio is not None:
+                shield.enter_context(anyio.CancelScope(shield=True))
+            try:
+                came = await self._to_its_end(function, args, insist)
+            except GeneratorExit:  # (the task is no more, and anyio would ask which one runs)
+                shield.pop_all()
+                raise
         if came is not None:
             return Cancellation(came)
         return Cancellation(anyio) if anyio is not None and _is_cancelled_by(anyio) else None
