@@ -9,6 +9,7 @@ import threading
 import time
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from scope_tools import Marks, alive
 
 import procession
 from procession import ProcessDied, ProcessTimeout, ScopeEnded, ScopeTimeout
+from procession.process import callbacks
 from procession.testing.watch import eventually
 
 
@@ -291,3 +293,27 @@ def test_a_shielded_child_is_let_finish(marks: Marks) -> None:
         eventually(other.cancelled)
         faults.mark(marks.folder, "go")
     assert child.result() == "go"
+
+
+def test_the_time_limit_of_a_child_that_has_ended_when_its_start_returns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes with the child: what is left of it would end the next process of a supervised one, too early."""
+    add = callbacks.add
+
+    def add_and_see_the_end(thing: Any, function: Any, *, quick: bool = False) -> Any:
+        ended = threading.Event()
+        added = add(thing, lambda _: (function(thing), ended.set()), quick=quick)
+        if isinstance(thing, procession.Process):
+            assert ended.wait(30)
+        return added
+
+    monkeypatch.setattr(callbacks, "add", add_and_see_the_end)
+    with procession.scope() as s:
+        s.with_options(timeout=3600).start(abs, -1)
+    eventually(lambda: not [fd for fd in Path("/proc/self/fd").iterdir() if "timerfd" in _target(fd)])
+
+
+def _target(link: Path) -> str:
+    try:
+        return str(link.readlink())
+    except FileNotFoundError:
+        return ""

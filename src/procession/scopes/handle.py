@@ -156,11 +156,12 @@ class Handle(Future[T]):
                 raise _in_terms_of_its_call(error) from error.__cause__
             self._process, self.alive = process, True
             try:
-                callbacks.add(process, self._over, quick=True)
-                if self._options.timeout is not None:
+                if self._options.timeout is not None:  # (first: who hears of its end stops it)
                     self._timer = Timer(self._options.timeout, self._expire)
+                callbacks.add(process, self._over, quick=True)
             except BaseException:  # no thread or descriptor is to be had: nobody would know of its end
                 self._process, self.alive = before, False
+                self._stop_timer()
                 process.kill()
                 process.join()
                 raise
@@ -185,14 +186,15 @@ class Handle(Future[T]):
         self._timed_out = True
         self.end()
 
+    def _stop_timer(self) -> None:
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+
     def _over(self, process: Process) -> None:
         """Its process has ended, and was reaped. In the thread of callbacks."""
         process.join(0)  # (it is no active child any more)
-        if process is not self._process:  # (its start has failed after all)
-            return
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._stop_timer()
         core = self._core
         self.alive = False
         if core is not None and core.pid == os.getpid():
