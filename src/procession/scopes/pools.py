@@ -52,19 +52,21 @@ class OwnPool:
         assert workers is not None
         with core.lock:
             workers.pop(worker, None)
+            timer = self._timer
         if not workers:
-            if self._timer is not None:
-                self._timer.cancel()
+            if timer is not None:
+                timer.cancel()
             core.gone(self)
 
     def end(self) -> None:
         """(What its tasks do is ended by these.)"""
-        if not self._workers or self._timer is not None:
-            return
-        try:
-            self._timer = Timer(self._core.grace, self.kill)
-        except Exception:  # (as above)
-            self.kill()
+        with self._core.lock:  # (the last of them may just end)
+            if not self._workers or self._timer is not None:
+                return
+            try:
+                self._timer = Timer(self._core.grace, self.kill)
+            except Exception:  # (as above)
+                self.kill()
 
     def kill(self) -> None:
         for worker in list(self._workers or ()):
