@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from procession import WorkerDied
+from procession.pool.engine import Engine
 from procession.pool.executor import ProcessPoolExecutor
 from procession.testing import saboteurs
 from procession.testing.saboteurs import Unpicklable, UnpicklableInChild
@@ -166,3 +167,18 @@ def test_a_crash_comes_with_its_stack(executor: ProcessPoolExecutor) -> None:
     error = executor.submit(saboteurs.crash_hard).exception(LIMIT)
     assert isinstance(error, WorkerDied)
     assert "crash_hard" in (error.stack or "")
+
+
+def test_a_submit_that_was_interrupted_keeps_no_pool_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The task was there, and no worker for it."""
+    made = ProcessPoolExecutor(1)
+    with monkeypatch.context() as patch:
+        patch.setattr(Engine, "_see_to_workers", _interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            made.submit(abs, -1)
+    made.shutdown(wait=False)
+    assert made._engine.join(LIMIT)
+
+
+def _interrupt(engine: Engine) -> None:
+    raise KeyboardInterrupt

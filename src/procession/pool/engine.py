@@ -45,8 +45,7 @@ WINDOW = 1024
 
 
 class Engine:
-    """Tasks, workers, and the meeting of the two. Faces (`ProcessPoolExecutor`, `Pool`) are made of it. All methods may be
-    called by any thread."""
+    """Tasks, workers, and the meeting of the two, of which faces (`Pool`) are made. Any thread may call any method."""
 
     def __init__(self, settings: Settings, context: Any) -> None:
         crew.expect(settings, context)
@@ -269,8 +268,7 @@ class Engine:
     # --- the end ---
 
     def close(self, *, cancel: bool = False) -> None:
-        """Take on nothing more; when all that was taken on has ended, the workers leave. Does not block. `cancel`: what waits
-        is cancelled."""
+        """Take on nothing more; when all has ended, the workers leave. `cancel`: what waits is cancelled. Does not block."""
         with self.lock:
             self.closing = True
             if self._pid != os.getpid():
@@ -282,6 +280,8 @@ class Engine:
             self.lanes.close(cancel)
             if self.is_done():
                 self.crew.dismiss()
+            else:
+                self._see_to_workers()  # (who submitted may have been interrupted before it did, and nobody comes any more)
 
     def fail_waiting(self, error: BaseException | None) -> None:
         """What waits in the backlog ends: cancelled, or with that error. With the lock."""
