@@ -174,6 +174,22 @@ def test_a_dispatch_queue_is_over_with_it(marks: Marks) -> None:
     assert s.over
 
 
+def test_who_submits_to_the_queue_of_a_scope_that_was_ended_gets_scope_ended() -> None:
+    """And leaving takes it, as that of `start`."""
+    with procession.scope(name="kitchen") as s:
+        queue = s.queue("orders")
+        s.cancel()
+        with pytest.raises(ScopeEnded, match="scope kitchen takes on nothing more: it was cancelled"):
+            queue.sync(abs, 1)
+        queue.async_(abs, 1)
+    with procession.scope() as s:
+        queue = s.queue("orders")
+        queue.close()
+        with pytest.raises(RuntimeError, match="it was closed") as caught:
+            queue.async_(abs, 1)
+        assert not isinstance(caught.value, ScopeEnded)
+
+
 def test_a_suspended_queue_is_over_when_what_runs_is(marks: Marks) -> None:
     with procession.ProcessPoolExecutor(1) as pool:
         with procession.scope() as s:

@@ -203,6 +203,11 @@ class DispatchQueue:
                 if isinstance(task, (Block, Errand)):
                     task.cancel()
 
+    def _end(self, refused: Callable[[], RuntimeError]) -> None:
+        """Close it, with `stop`; who submits from now on is told what `refused` returns."""
+        self._lane.refused = refused
+        self.close(stop=True)
+
     def join(self, timeout: float | None = None) -> bool:
         """Wait until all blocks that were submitted have ended (not those whose time has not come). False after `timeout`
         seconds. Ctrl-C interrupts it."""

@@ -23,6 +23,7 @@ import os
 import threading
 import weakref
 from collections import deque
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
@@ -106,6 +107,7 @@ class Lane:
         self.orders: set[Order] = set()
         self.suspended = 0
         self.closed = self.over = self.sent = False  # (the latter: handles of it may be in workers)
+        self.refused: Callable[[], RuntimeError] | None = None  # what is raised, if it was closed by more than `close`
         self._timed: set[Task] = set()  # those whose time has not come
         self._joins: list[Any] = []  # events
         self._barrier = 0  # the number of the one that is held
@@ -150,6 +152,8 @@ class Lane:
                 self.take_on(task)
 
     def _check_open(self) -> None:
+        if self.refused is not None:
+            raise self.refused()
         self._engine.check_open()
         if self.closed:
             raise RuntimeError(f"cannot submit to {self.name!r}: it was closed")

@@ -5,12 +5,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import CancelledError
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from procession.core import callers
 from procession.errors import ProcessDied, ProcessStateError
 from procession.process import callbacks
 from procession.process.process import Process
+from procession.scopes import verdicts
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -172,7 +174,7 @@ class AdoptedQueue:
         self._queue._when_done(self)
 
     def end(self) -> None:
-        self._queue.close(stop=True)
+        self._queue._end(partial(verdicts.ended, self._core))
         self._core.gone(self)
 
     kill = end
