@@ -128,7 +128,12 @@ class _AsyncioHost(TaskHost):
         return None if is_cancellation(error) else error
 
     def cancel_again(self) -> None:
-        if self.where.cancelling():
+        """(Not at once: who cancelled may take it back first, as `asyncio.timeout` around us does, and what came at once would
+        be taken back since Python 3.13 only.)"""
+        self.loop.soon(self._cancel_again)
+
+    def _cancel_again(self) -> None:
+        if self.where.cancelling() and not self.where.done():
             self.where.uncancel()
             self.where.cancel()
 
