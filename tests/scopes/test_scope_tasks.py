@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import time
 from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import pytest
 import scope_faults as faults
+from scope_tools import Loops
 
 import procession
+from procession import ProcessStateError
+from procession.scopes.outcomes import Outcomes
 
 
 @pytest.mark.parametrize("limited", [True, False])
@@ -38,3 +43,52 @@ def test_a_cancellation_that_comes_beside_a_failure_comes_again_unless_it_was_ta
         assert task.cancelling() == (0 if limited else 1)
 
     asyncio.run(main())
+
+
+def test_a_block_that_does_not_begin_leaves_nothing_behind(loops: Loops) -> None:
+    """Nor does it spoil trio's stack of cancel scopes."""
+
+    async def main() -> None:
+        async with procession.scope() as around:
+            async with procession.scope() as s:
+                pass
+            with pytest.raises(ProcessStateError, match="opened before"):
+                async with s:
+                    pass
+            await loops.pause()
+        assert around.over
+
+    loops.run(main)
+
+
+def test_a_signal_s_handler_that_raises_as_a_block_begins(loops: Loops) -> None:
+    class Came(Exception):
+        pass
+
+    def handle(*_: Any) -> None:
+        raise Came
+
+    async def main() -> None:
+        async with procession.scope() as around:
+            with pytest.raises(Came):
+                async with procession.scope(timeout=0):
+                    pass
+            await loops.pause()
+            await loops.pause()
+        assert around.over
+
+    before = signal.signal(signal.SIGUSR1, handle)
+    opened = Outcomes.__init__
+
+    def open_and_be_hit(outcomes: Outcomes) -> None:
+        opened(outcomes)
+        if not hit:
+            hit.append(True)
+        else:
+            signal.raise_signal(signal.SIGUSR1)
+
+    hit: list[bool] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Outcomes, "__init__", open_and_be_hit)
+        loops.run(main)
+    signal.signal(signal.SIGUSR1, before)

@@ -100,6 +100,7 @@ class Core:
         except BaseException:
             self.close()
             self.host = None
+            host.retract()
             raise
 
     def _open(self, host: Host) -> None:
@@ -114,6 +115,7 @@ class Core:
             self.outer.inner[self] = None
             if self.outer.why is not None and not self.shield:
                 self.end(Why.OUTER)
+        host.begin()
 
     def _holds(self, host: Host) -> bool:
         """Whether a scope that `host` opens now is within our block."""

@@ -24,6 +24,14 @@ class Host(ABC):
     where: object  #: the task, or None outside of event loops
     thread: int
 
+    def begin(self) -> None:
+        """Its block begins. No signal's handler runs meanwhile."""
+        return
+
+    def retract(self) -> None:
+        """Its block does not begin after all, whether or not we have begun."""
+        return
+
     @abstractmethod
     def tell(self, core: Core) -> None:
         """`core` is being ended, or is over. Does not block."""
@@ -107,6 +115,9 @@ class TaskHost(Host):
         """The block was left with that error; what of it is not our own cancellation."""
         raise NotImplementedError
 
+    def retract(self) -> None:
+        self.leave(None)
+
     async def wait(self) -> None:
         """Until the scope is over. Can be cancelled, where its block could be."""
         await self.over.wait()
@@ -142,6 +153,9 @@ class _TrioHost(TaskHost):
     def __init__(self, shield: bool) -> None:
         super().__init__()
         self._shield = shield
+        self._scope: Any = None  # from the beginning of the block on
+
+    def begin(self) -> None:
         self._scope = self._new_scope()
         self._scope.__enter__()
 
@@ -152,7 +166,7 @@ class _TrioHost(TaskHost):
         self._scope.cancel()
 
     def leave(self, error: BaseException | None) -> BaseException | None:
-        if self.left:
+        if self.left or self._scope is None:
             return error
         self.left = True
         try:
