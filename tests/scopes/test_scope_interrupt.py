@@ -6,6 +6,7 @@ import os
 import random
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,8 @@ import scope_faults as faults
 from scope_tools import Loops, Marks, alive
 
 import procession
+from procession.core import callers
+from procession.pool.engine import Engine
 from procession.testing.watch import descendants_of, eventually, wait_gone
 
 ROUNDS = 20 if os.environ.get("PROCESSION_SHORT") else 200
@@ -175,3 +178,31 @@ def test_a_handler_that_raises_in_a_start_leaves_no_process() -> None:
         signal.signal(signal.SIGALRM, before)
     assert procession.active_children() == []
     assert sys.exc_info() == (None, None, None)
+
+
+def test_ctrl_c_does_not_wait_for_a_callback_that_hangs(keyboard: Keyboard) -> None:
+    released = threading.Event()
+    try:
+        with pytest.raises(KeyboardInterrupt), procession.scope() as s:
+            s.submit(abs, -1).add_done_callback(lambda _: released.wait(5))
+            keyboard.after(0.05, 0.05)
+        keyboard.rest()
+        assert not callers.drain(0)  # (it is still there)
+    finally:
+        keyboard.rest()
+        released.set()
+
+
+def test_ctrl_c_while_something_is_submitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has been taken on by the pool is the scope's, too."""
+    see = Engine._see_to_workers
+
+    def be_interrupted(engine: Engine) -> None:
+        if not engine.closing:
+            signal.raise_signal(signal.SIGINT)
+        see(engine)
+
+    monkeypatch.setattr(Engine, "_see_to_workers", be_interrupted)
+    with pytest.raises(KeyboardInterrupt), procession.scope() as s:
+        s.submit(faults.sleep_for_ever)
+    assert procession.active_children() == []

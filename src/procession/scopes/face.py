@@ -102,7 +102,7 @@ class Face:
         core.leave(error)
         self._closing()
         core.host.wait(core)
-        self._tidy()
+        self._tidy(hurried=bool(interrupts))
         if interrupts:
             core.close()
             return interrupts[0]
@@ -143,8 +143,8 @@ class Face:
     def _closing(self) -> None:
         """The block was left."""
 
-    def _tidy(self) -> None:
-        """All in it are over: end what they have left."""
+    def _tidy(self, hurried: bool) -> None:
+        """All in it are over: end what they have left. `hurried`: and wait for nothing of the user's."""
         self._core.sweep()
 
     async def _tidy_async(self) -> None:

@@ -13,6 +13,7 @@ from procession.scopes.handle import Handle
 from procession.scopes.members import AdoptedQueue, AdoptedThing, Task, adopted
 from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_name, check_seconds
 from procession.scopes.pools import OwnPool
+from procession.scopes.quiet import Quiet
 
 if TYPE_CHECKING:
     from procession.dispatch.queue import DispatchQueue
@@ -152,16 +153,22 @@ class Scope(Face):
 
     def _take(self, member: Any) -> None:
         core = self._core
-        core.enlist(member)
         try:
+            core.enlist(member)
             member.watch()
-        except BaseException:
+        except BaseException:  # (a Ctrl-C, perhaps: nobody would see its end)
             core.gone(member)
             raise
         if core.why is not None:
             core.end_all()
 
     def _submit(self, options: ChildOptions, function: Any, args: Any, kwargs: Any) -> Future[Any]:
+        if self._pool is not None:  # (yours may have us wait)
+            return self._take_task(options, function, args, kwargs)
+        with Quiet():  # (a Ctrl-C in here would leave a task that is nobody's, for which the workers stay)
+            return self._take_task(options, function, args, kwargs)
+
+    def _take_task(self, options: ChildOptions, function: Any, args: Any, kwargs: Any) -> Future[Any]:
         core = self._core
         core.check_open()
         name = options.name or getattr(function, "__name__", None) or type(function).__name__
@@ -193,17 +200,18 @@ class Scope(Face):
         """The pool, yours or its own."""
         if self._pool is not None:
             return self._pool
-        with self._core.lock:
-            if self._own is None:
-                own = OwnPool(self._core)
-                self._core.enlist_last(own)
-                self._own = own
-            return self._own.pool
+        if self._own is None:
+            with Quiet(), self._core.lock:
+                if self._own is None:
+                    own = OwnPool(self._core)
+                    self._core.enlist_last(own)
+                    self._own = own
+        return self._own.pool
 
-    def _tidy(self) -> None:
-        if self._own is not None:
-            self._own.pool.shutdown(wait=True)  # (its workers have left: hardly blocks)
-        super()._tidy()
+    def _tidy(self, hurried: bool) -> None:
+        if self._own is not None and not hurried:
+            self._own.pool.shutdown(wait=True)  # (its workers have left, but callbacks of futures may run yet)
+        super()._tidy(hurried)
 
     def _closing(self) -> None:
         for member in list(self._core.members):
