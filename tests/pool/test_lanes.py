@@ -356,3 +356,25 @@ def test_killed_at_any_moment(executors: Make) -> None:
     for lane in lanes:
         lane.close()
     end_state(executor, target)
+
+
+@pytest.mark.parametrize("closed", ["lane", "pool"])
+def test_a_submit_that_was_interrupted_keeps_neither_lane_nor_pool_from_its_end(
+    executors: Make, monkeypatch: pytest.MonkeyPatch, closed: str
+) -> None:
+    """The task was there, and no order to serve it."""
+
+    def interrupt(lane: Lane) -> None:
+        raise KeyboardInterrupt
+
+    executor = executors(1)
+    lane = Lane(executor._engine)
+    with monkeypatch.context() as patch:
+        patch.setattr(Lane, "see_to_service", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            put(lane, same, 1)
+    if closed == "lane":
+        lane.close()
+        assert lane.join(LIMIT)
+    executor.shutdown(wait=False)
+    assert executor._engine.join(LIMIT)

@@ -235,6 +235,7 @@ class Lane:
                 self.fail_waiting(None)
             if not later:
                 self.fail_timed(None)
+            self.see_to_service()  # (who submitted may have been interrupted before)
             self._leave_if_done()
 
     # --- for the engine; with the lock ---

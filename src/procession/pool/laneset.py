@@ -53,6 +53,7 @@ class Lanes:
                 lane.take_back()
             if cancel or lane.suspended:
                 lane.fail_waiting(None)
+            lane.see_to_service()  # (as in `Lane.close`)
 
     def end(self, error: BaseException | None) -> None:
         """No worker will come any more."""
