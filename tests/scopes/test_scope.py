@@ -7,6 +7,7 @@ import pickle
 import signal
 import threading
 import time
+import weakref
 from concurrent.futures import CancelledError
 from contextlib import ExitStack
 from pathlib import Path
@@ -18,6 +19,7 @@ from scope_tools import Marks, alive
 
 import procession
 from procession import ProcessDied, ProcessTimeout, ScopeEnded, ScopeTimeout
+from procession.core import callers
 from procession.process import callbacks
 from procession.testing.watch import eventually
 
@@ -317,3 +319,23 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except FileNotFoundError:
         return ""
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_a_scope_that_is_dropped_in_the_middle_of_anything_waits_for_no_lock() -> None:
+    """A lock that a collector of garbage has would never be free."""
+
+    def drop() -> None:
+        s = procession.scope().__enter__()
+        s.submit(abs, -1).result(30)
+        tasks.append(s.submit(faults.sleep_for_ever))
+        weakref.finalize(s, collected.set)
+        with callers._callers._lock:  # (any of those that its end takes)
+            del s
+
+    tasks: list[Any] = []
+    collected = threading.Event()
+    threading.Thread(target=drop, daemon=True).start()
+    assert collected.wait(30)
+    eventually(lambda: tasks[0].cancelled())
+    eventually(lambda: procession.active_children() == [])

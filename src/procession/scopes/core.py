@@ -9,6 +9,7 @@ guards the fields; it is never held while a member, a future or anything of a us
 
 from __future__ import annotations
 
+import _thread
 import itertools
 import os
 import threading
@@ -338,6 +339,22 @@ class Core:
                 if member.thread == threading.get_ident():
                     del self.members[member]  # (a signal's handler raised before it was started)
         self._see_if_over()
+
+    def drop(self) -> None:
+        """Nobody will leave it. Called by the collector of garbage, whose thread may have any lock: so another one, which may
+        wait for locks, ends it."""
+        self.host = None  # (its block is no more: a cancellation of its task would be nobody's)
+        if innermost.get() is self:
+            innermost.set(self.outer)
+        try:
+            _thread.start_new_thread(self._end_dropped, ())
+        except RuntimeError:  # no thread is to be had, as at the end of the program
+            self._end_dropped()
+
+    def _end_dropped(self) -> None:
+        self.end(Why.CANCELLED)
+        self.leave(None)
+        self.close()
 
     def interrupted(self, times: int) -> None:
         """Somebody wants to be out of here (Ctrl-C), for the first time, or again."""

@@ -210,7 +210,4 @@ class Face:
         if core is None or core.host is None or core.closed or not core.is_ours():
             return
         warnings.warn(f"{core.name} was opened, and never left; what is in it is ended", ResourceWarning, stacklevel=2)
-        core.host = None  # (its block is no more: a cancellation of its task would be nobody's)
-        core.end(Why.CANCELLED)
-        core.leave(None)
-        core.close()
+        core.drop()
