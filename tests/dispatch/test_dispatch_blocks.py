@@ -329,3 +329,29 @@ def test_a_block_has_queues_of_its_own() -> None:
         return values
 
     assert queue.sync(block) == [0, 1, 4, 9, 16]
+
+
+GLOBALS = """
+    from procession import DispatchQueue
+
+    FIVE = 5
+    def leaf(x): return FIVE + x
+    class Kept:
+        def __init__(self): self.five = FIVE
+    def forms(queue):
+        group = queue.group()
+        futures = [queue.async_(leaf, 1), queue.after(0, leaf, 2), group.async_(queue, leaf, 3), group.notify(queue, leaf, 4)]
+        return [f.result() for f in futures], queue.sync(leaf, 5), queue.apply(2, leaf), type(queue.sync(Kept)).__name__
+    async def awaits(queue):
+        return FIVE, await queue.async_(leaf, 1)
+
+    queue, other = DispatchQueue("one"), DispatchQueue("other")
+    print(queue.sync(forms, other))
+    print(queue.sync(awaits, other))
+"""
+
+
+def test_the_globals_of_a_script_go_with_what_a_block_submits(program: Any) -> None:
+    """Also those of a script that does not guard its start, and cannot be run in a worker."""
+    done = program.run_script(GLOBALS)
+    assert (done.stdout, done.stderr) == ("([6, 7, 8, 9], 10, [5, 6], 'Kept')\n(5, 6)\n", "")

@@ -10,8 +10,9 @@ from typing import Any
 from procession.core import codec
 from procession.dispatch.guests import Ask, Reply
 from procession.dispatch.link import FarFuture, Link, link_here, waiter
-from procession.dispatch.queue import DispatchQueue
+from procession.dispatch.queue import DispatchQueue, check_block
 from procession.pool import worker
+from procession.pool.functions import received, sent
 from procession.pool.options import PLAIN, Options
 
 __all__ = ["FarQueue"]
@@ -47,11 +48,11 @@ class FarQueue(DispatchQueue):
         raise RuntimeError(f"the target of {self.name!r} is known in its own process, {self._pid}")
 
     def _block(self, f: Any, args: Any, kwargs: Any, barrier: bool) -> Any:
-        if not callable(f):
-            raise TypeError(f"a block must be callable; got {f!r}")
+        check_block(f)
         future = FarFuture(self._connect())
         try:
-            data = codec.dumps((f, args, kwargs), whole=True)[0]
+            given = (sent(args[0]), *args[1:]) if f is _calls else args
+            data = codec.dumps((sent(f), given, kwargs), whole=True)[0]
             name = getattr(args[0] if f is _calls else f, "__qualname__", None)
             future._written = barrier, name if type(name) is str else None, data  # type: ignore[attr-defined]
         except Exception as error:
@@ -85,6 +86,7 @@ class FarQueue(DispatchQueue):
             raise
 
     def _piece(self, f: Any, begin: int, end: int) -> Any:
+        check_block(f)
         return self._block(_calls, (f, begin, end), {}, False)
 
     def _most(self) -> int:
@@ -122,4 +124,5 @@ class FarQueue(DispatchQueue):
 
 
 def _calls(f: Callable[[int], Any], begin: int, end: int) -> list[Any]:
-    return [f(i) for i in range(begin, end)]
+    call = received(f)
+    return [call(i) for i in range(begin, end)]

@@ -19,6 +19,7 @@ from procession.core import codec
 from procession.dispatch.waits import Waits, Wanted
 from procession.errors import DispatchDeadlock
 from procession.pool import messages, verdicts
+from procession.pool.functions import received
 from procession.pool.options import PLAIN, Options
 from procession.pool.task import Task
 
@@ -53,7 +54,7 @@ class Reply(IntEnum):
 def do(data: bytes) -> bytes:
     """In the worker that does it."""
     function, args, kwargs = codec.loads(data, None)
-    return codec.dumps(function(*args, **kwargs), whole=True)[0]
+    return codec.dumps(received(function)(*args, **kwargs), whole=True)[0]
 
 
 class Errand(Task):

@@ -74,7 +74,7 @@ class DispatchQueue:
         with self._engine.lock:
             if self._engine.guests is None:
                 self._engine.guests = Guests(self._engine)
-        self._facts = (name, bool(concurrent), width if concurrent else 1, priority, False)
+        self._facts = (name, concurrent, width if concurrent else 1, priority, False)
         self._finalizer = weakref.finalize(self, _drop, weakref.ref(self._lane), os.getpid())
         self._finalizer.atexit = False
         _queues[self._place] = self
@@ -237,8 +237,7 @@ class DispatchQueue:
         return self._written(f, Shape.MANY, list(range(begin, end)), False)
 
     def _written(self, f: Any, shape: Shape, body: Any, barrier: bool) -> Any:
-        if not callable(f):
-            raise TypeError(f"a block must be callable; got {f!r}")
+        check_block(f)
         block = Block(self._engine, self._lane, barrier)
         try:
             block.prepare(self._engine.functions, f, shape, body, self._options)
@@ -300,8 +299,9 @@ class DispatchQueue:
 def _check(name: Any, concurrent: Any, width: Any, target: Any, priority: Any) -> None:
     if not isinstance(name, str):
         raise TypeError(f"the name of a queue must be a string; got {name!r}")
-    if isinstance(priority, bool) or not isinstance(priority, int):
-        raise TypeError(f"priority must be a whole number; got {priority!r}")
+    if not isinstance(concurrent, bool):
+        raise TypeError(f"concurrent must be True or False (how many at a time is width); got {concurrent!r}")
+    check_priority(priority)
     if target is not None and (not isinstance(target, DispatchQueue) or type(target) is not DispatchQueue):
         raise TypeError(f"target must be a DispatchQueue of this process, or None; got {target!r}")
     if width is None:
@@ -310,6 +310,16 @@ def _check(name: Any, concurrent: Any, width: Any, target: Any, priority: Any) -
         raise TypeError(f"width must be a whole number, or None; got {width!r}")
     if width < 1 or (width > 1 and not concurrent):
         raise ValueError(f"width must be at least 1, and 1 if the queue is not concurrent; got {width}")
+
+
+def check_block(f: Any) -> None:
+    if not callable(f):
+        raise TypeError(f"a block must be callable; got {f!r} (its arguments follow it, as in async_(f, 1))")
+
+
+def check_priority(priority: Any) -> None:
+    if isinstance(priority, bool) or not isinstance(priority, int):
+        raise TypeError(f"priority must be a whole number; got {priority!r}")
 
 
 def _engine_of(executor: Any, target: DispatchQueue | None) -> Engine:

@@ -23,7 +23,7 @@ from procession.pool.messages import COROUTINE
 from procession.process.nursery import nursery
 from procession.share.mapping import SharedDict
 
-__all__ = ["Functions", "Loader"]
+__all__ = ["Functions", "Loader", "received", "sent"]
 
 _KINDS = (types.FunctionType, types.BuiltinFunctionType, type)
 
@@ -98,6 +98,16 @@ class Loader:
         if len(self.known) > self.MOST:
             del self.known[next(iter(self.known))]  # the oldest
         return function
+
+
+def sent(function: Any) -> Any:
+    """For who has no table to put it into: itself if pickle finds it by its name, else bytes. Raises what pickling raises."""
+    return _written(function) if type(function) in (types.FunctionType, type) and _is_of_main(function) else function
+
+
+def received(function: Any) -> Any:
+    """Undo `sent`."""
+    return _read(function) if type(function) is bytes else function
 
 
 def _written(function: Any) -> bytes:
