@@ -107,6 +107,7 @@ static PyObject *signal_(PyObject *self, PyObject *sig) {
 static PyObject *terminate(PyObject *self, PyObject *seconds) {
     double grace = PyFloat_AsDouble(seconds);
     if (grace == -1.0 && PyErr_Occurred()) return NULL;
+    if (grace > 1e9) grace = 1e9; /* (31 years) */
     int error;
     Py_BEGIN_ALLOW_THREADS
     error = child_terminate(of(self), (int64_t)(grace * PN_SECOND));

@@ -25,7 +25,11 @@ int deadline_from_py(PyObject *seconds, int64_t *out) {
     *out = PN_FOREVER;
     if (seconds == NULL || seconds == Py_None) return 0;
     double s = PyFloat_AsDouble(seconds);
-    if (s == -1.0 && PyErr_Occurred()) return -1;
+    if (s == -1.0 && PyErr_Occurred()) {
+        if (PyErr_ExceptionMatches(PyExc_TypeError))
+            PyErr_Format(PyExc_TypeError, "timeout must be a number of seconds or None; got %R", seconds);
+        return -1;
+    }
     if (s != s) {
         PyErr_SetString(PyExc_ValueError, "timeout must be a number of seconds or None, not NaN");
         return -1;

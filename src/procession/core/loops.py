@@ -13,6 +13,7 @@ from weakref import ref
 
 from procession.core import forkhooks
 from procession.core.lookout import Lookout
+from procession.core.seconds import timeout_of
 
 __all__ = ["Cancellation", "Loop", "Note", "closing", "current"]
 
@@ -97,11 +98,8 @@ class Loop(ABC):
 
     def deadline(self, timeout: float | None) -> float | None:
         """So many seconds from now on, by its clock. Raises TypeError and ValueError as waits in place do."""
-        if timeout is None:
-            return None
-        if timeout != timeout:
-            raise ValueError("timeout must be a number of seconds or None, not NaN")
-        return self.time() + timeout
+        seconds = timeout_of(timeout)
+        return None if seconds is None else self.time() + seconds
 
     # --- descriptors ---
 

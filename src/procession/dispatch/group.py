@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from procession.core.seconds import timeout_of
 from procession.pool.future import Future
 from procession.process.waitable import Waitable
 from procession.sync.event import Event
@@ -59,6 +60,7 @@ class DispatchGroup(Waitable):
 
     def async_(self, queue: DispatchQueue, f: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future:
         """``queue.async_(f, ...)``, of a block that belongs to the group until it has ended, in whatever way."""
+        _check(queue)
         self.enter()
         try:
             future = queue.async_(f, *args, **kwargs)
@@ -79,6 +81,7 @@ class DispatchGroup(Waitable):
     def notify(self, queue: DispatchQueue, f: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future:
         """``queue.async_(f, ...)`` as soon as the group is empty, at once if it is; its future now. Arguments are written down
         now."""
+        _check(queue)
         block = queue._block(f, args, kwargs, False)
         with self._lock:
             if self._count:
@@ -89,6 +92,7 @@ class DispatchGroup(Waitable):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is empty. False after `timeout` seconds. Ctrl-C interrupts it. Raises DispatchDeadlock in a block for
         which one of the group waits."""
+        timeout = timeout_of(timeout)
         if not self._far:
             return self._empty.wait(timeout)
         until = math.inf if timeout is None else time.monotonic() + timeout
@@ -138,6 +142,11 @@ class DispatchGroup(Waitable):
 
     def __repr__(self) -> str:
         return f"<DispatchGroup, {self._count} under way>"
+
+
+def _check(queue: Any) -> None:
+    if not hasattr(queue, "barrier_async"):
+        raise TypeError(f"a group's block needs a DispatchQueue, and then the function; got {queue!r}")
 
 
 def _left(until: float) -> float | None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from procession import _native
 from procession.core import codec, forkhooks
+from procession.core.seconds import timeout_of
 from procession.dispatch.guests import Ask, Reply
 from procession.pool import messages, verdicts, worker
 from procession.pool.awaiting import Awaiting
@@ -212,6 +213,7 @@ class Link:
                 self._take(0)
 
     def _read_until(self, ready: Callable[[], bool], timeout: float | None) -> bool:
+        timeout = timeout_of(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while not ready():
             left = None if deadline is None else deadline - time.monotonic()

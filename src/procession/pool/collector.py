@@ -13,6 +13,7 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
+from procession.core.seconds import timeout_of
 from procession.pool.messages import Kind
 from procession.pool.shield import shielded
 
@@ -40,6 +41,7 @@ class Collector:
     def help(self, ready: Callable[[], bool], timeout: float | None, park: Callable[[float | None], object]) -> bool:
         """Wait in place until `ready()`; False after `timeout` seconds. Collects outcomes meanwhile; if another thread does,
         `park(seconds)` has to sleep until something has ended."""
+        timeout = timeout_of(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while not ready():
             left = None if deadline is None else deadline - time.monotonic()

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from procession.core import loops
+from procession.core.seconds import timeout_of
 
 if TYPE_CHECKING:
     from procession.pool.engine import Engine
@@ -166,6 +167,7 @@ class Fetched:
 
     def _wait(self, ready: Callable[[], bool], timeout: float | None) -> None:
         """Until `ready()`, feeding meanwhile."""
+        timeout = timeout_of(timeout)
         deadline = None if timeout is None else time.monotonic() + timeout
         while not self.feed_until(ready):
             left = None if deadline is None else deadline - time.monotonic()

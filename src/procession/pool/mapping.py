@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from typing import TYPE_CHECKING, Any
 
 from procession.core import loops
+from procession.core.seconds import timeout_of
 from procession.pool import progress as bars
 from procession.pool import verdicts
 from procession.pool.options import Options
@@ -93,6 +94,7 @@ def executor_map(
         raise TypeError("buffersize must be an integer or None")
     if buffersize is not None and buffersize < 1:
         raise ValueError("buffersize must be None or > 0")
+    timeout = timeout_of(timeout)
     engine.check_open()
     deadline = None if timeout is None else timeout + time.monotonic()
     lengths = [_length(items) for items in iterables]

@@ -11,7 +11,7 @@ from procession.errors import WaitTimeout
 from procession.process import callbacks
 from procession.process.process import Process
 from procession.process.waiting import ALL_COMPLETED, DoneAndNotDone, Goal, deadline_of, seconds_to
-from procession.process.watch import Entry, Watch
+from procession.process.watch import Entry, Watch, each_of
 
 __all__ = ["Completions", "as_completed", "wait_async"]
 
@@ -65,12 +65,12 @@ class Completions(Generic[_T]):
 
     def __init__(self, things: Iterable[_T], timeout: float | None) -> None:
         self._deadline = deadline_of(timeout)
+        each = each_of(things)
         self._relays: dict[Entry, callbacks.Pending] = {}
         self._watch = Watch()
-        things = dict.fromkeys(things)
-        self._all = len(things)
+        self._all = len(each)
         try:
-            for thing in things:
+            for thing in each:
                 self._add(thing)
         except BaseException:
             self.close()

@@ -9,6 +9,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, NamedTuple
 
 from procession.core import coroutines
+from procession.core.seconds import grace_of
 from procession.core.stdlib import mp_context, mp_process
 from procession.errors import ClosedError, ProcessStateError
 from procession.process import streams
@@ -141,9 +142,7 @@ class Process(BaseProcess):
         if grace is None:
             popen.terminate()
             return
-        if not grace >= 0:
-            raise ValueError(f"grace must be a number of seconds, 0 or more; got {grace!r}")
-        popen.child.terminate(float(grace))
+        popen.child.terminate(grace_of(grace))
 
     def kill(self) -> None:
         """Send SIGKILL to the child. All that it started dies with it."""
@@ -196,9 +195,7 @@ class Process(BaseProcess):
         from procession.process import waiting
 
         self._started("join")
-        if not grace >= 0:
-            raise ValueError(f"grace must be a number of seconds, 0 or more; got {grace!r}")
-        return await waiting.join_async(self, timeout, stop, float(grace))
+        return await waiting.join_async(self, timeout, stop, grace_of(grace))
 
     # --- facts ---
 

@@ -11,9 +11,10 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from procession import _native
 from procession.core import loops
+from procession.core.seconds import timeout_of
 from procession.process.family import family
 from procession.process.process import Process
-from procession.process.watch import Watch, is_future
+from procession.process.watch import Watch, each_of, is_future
 
 __all__ = [
     "ALL_COMPLETED", "FIRST_COMPLETED", "FIRST_EXCEPTION", "DoneAndNotDone", "Goal", "deadline_of", "join_async", "seconds_to",
@@ -44,7 +45,7 @@ class Goal(Generic[_T]):
                 f"return_when must be FIRST_COMPLETED, FIRST_EXCEPTION or ALL_COMPLETED; got {return_when!r}"
             )
         #: With what tells how a process ended, which another may close meanwhile.
-        self.things = {thing: thing._popen if isinstance(thing, Process) else None for thing in objects}
+        self.things = {thing: thing._popen if isinstance(thing, Process) else None for thing in each_of(objects)}
         self._done: set[_T] = set()
         self._when = return_when
         self._failed = False
@@ -102,11 +103,8 @@ def wait(
 
 def deadline_of(timeout: float | None) -> float | None:
     """That many seconds from now, on the monotonic clock. Raises TypeError and ValueError for what is none."""
-    if timeout is None:
-        return None
-    if timeout != timeout:
-        raise ValueError("timeout must be a number of seconds or None, not NaN")
-    return time.monotonic() + max(timeout, 0)
+    seconds = timeout_of(timeout)
+    return None if seconds is None else time.monotonic() + max(seconds, 0.0)
 
 
 def seconds_to(deadline: float | None) -> float | None:

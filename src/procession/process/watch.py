@@ -12,12 +12,14 @@ import weakref
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from procession import _native
 from procession.process.process import Process
 
-__all__ = ["Entry", "Watch", "is_future"]
+__all__ = ["Entry", "Watch", "each_of", "is_future"]
+
+_T = TypeVar("_T")
 
 _LONGEST = 1_000_000.0  # seconds that epoll can be asked to sleep
 
@@ -310,14 +312,30 @@ class Watch:
             self._unring(fd)
 
 
+def each_of(things: Iterable[_T]) -> dict[_T, None]:
+    """What is to be waited for, each once. Raises TypeError for what is not several things, or can be no key."""
+    if not hasattr(type(things), "__iter__") and not hasattr(type(things), "__getitem__"):
+        raise TypeError(f"expected an iterable of what is to be waited for, [thing] for one; got {things!r}")
+    each: dict[_T, None] = {}
+    for thing in things:
+        if getattr(thing, "__hash__", None) is None:
+            raise _cannot_wait_for(thing)
+        each[thing] = None
+    return each
+
+
 def _fd_of(thing: Any) -> int:
     if isinstance(thing, int) and not isinstance(thing, bool):
         return thing
     fileno = getattr(thing, "fileno", None)
     if fileno is not None:
         return int(fileno())
+    raise _cannot_wait_for(thing)
+
+
+def _cannot_wait_for(thing: Any) -> TypeError:
     hint = getattr(thing, "_wait_hint", "")
-    raise TypeError(
+    return TypeError(
         f"cannot wait for {thing!r}{hint}: expected a process, a future or result of a pool, an event, a lock, a semaphore, a "
-        "condition, a barrier, a queue, a connection, a descriptor, or an object with fileno()"
+        "condition, a barrier, a queue, a connection, a dispatch group, a scope, a descriptor, or an object with fileno()"
     )

@@ -9,6 +9,7 @@ from concurrent.futures import CancelledError, Future, _base
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession.core import awaited, callers, loops
+from procession.core.seconds import timeout_of
 from procession.errors import ProcessDied, ProcessStateError, ProcessTimeout, UnpicklableError
 from procession.pool import verdicts
 from procession.process import callbacks
@@ -81,6 +82,7 @@ class Handle(Future[T]):
         """What its function returned; waits for its end, up to `timeout` seconds. Raises as the class says; TimeoutError when
         it has not ended in time."""
         try:
+            timeout = timeout_of(timeout)
             self._check_process()
             super().exception(timeout)
             self._unpack()
@@ -90,6 +92,7 @@ class Handle(Future[T]):
 
     def exception(self, timeout: float | None = None) -> BaseException | None:
         """What `result` would raise, None if nothing; waits as that does. Raises CancelledError; TimeoutError."""
+        timeout = timeout_of(timeout)
         self._check_process()
         super().exception(timeout)
         self._unpack()

@@ -21,6 +21,7 @@ from multiprocessing.managers import BaseProxy
 from typing import Any, ClassVar
 
 from procession.core import loops
+from procession.core.seconds import timeout_of
 from procession.share.connection import Connection, ours
 
 __all__ = ["EventProxy", "LockProxy", "OfferingServer", "QueueProxy", "call_async"]
@@ -113,8 +114,8 @@ async def _take_async(proxy: Any, methodname: str, *args: Any) -> Any:
 
 
 def _checked(timeout: float | None) -> float | None:
-    loops.current().deadline(timeout)
-    return None if timeout is None else max(timeout, 0)
+    seconds = timeout_of(timeout)
+    return None if seconds is None else max(seconds, 0.0)
 
 
 class EventProxy(_theirs.EventProxy):  # type: ignore[misc]

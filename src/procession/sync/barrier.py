@@ -9,6 +9,7 @@ from typing import Any
 
 from procession import _native
 from procession.core import loops
+from procession.core.seconds import timeout_of
 from procession.process.waitable import Waitable
 from procession.sync import tasks
 from procession.sync.handles import Handle, make
@@ -37,6 +38,7 @@ class Barrier(Handle, Waitable, _native.Barrier):
             raise ValueError(f"parties must be from 1 to {_MOST}; got {number}")
         if action is not None and not callable(action):
             raise TypeError(f"action must be callable or None; got {action!r}")
+        timeout = timeout_of(timeout)
         return make(cls, _native.BARRIER, count=number)._with(action, timeout)
 
     _action: Callable[[], object] | None

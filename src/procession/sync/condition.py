@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import _native
 from procession.core import loops
+from procession.core.seconds import timeout_of
 from procession.process.waitable import Waitable
 from procession.sync import losses, tasks
 from procession.sync.handles import Handle, make
@@ -89,6 +90,7 @@ class Condition(Handle, Waitable, _native.Condition):
 
     def wait_for(self, predicate: Callable[[], _T], timeout: float | None = None) -> _T:
         """Wait until ``predicate()``, called with the lock held, is true, at most `timeout` seconds; what it gave last."""
+        timeout = timeout_of(timeout)
         end = None if timeout is None else time.monotonic() + timeout
         while not (result := predicate()):
             left = None if end is None else end - time.monotonic()

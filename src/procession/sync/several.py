@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 from procession import _native
+from procession.core.seconds import timeout_of
 from procession.sync.locks import Lock, RLock
 from procession.sync.rwlock import Side
 from procession.sync.semaphores import Semaphore
@@ -21,19 +22,24 @@ def _place(lock: Any) -> int:
     place: int = _native.cell_place(lock._lock if isinstance(lock, Side) else lock)
     return place
 
-@contextmanager
-def acquire_all(*locks: Lock | RLock | Semaphore | Side, timeout: float | None = None) -> Iterator[None]:
+def acquire_all(
+    *locks: Lock | RLock | Semaphore | Side, timeout: float | None = None
+) -> AbstractContextManager[None]:
     """``with acquire_all(a, b, c):`` holds them all for the block, and never deadlocks with another such call.
 
     Takes them in one order, the same in all processes. Raises TimeoutError when `timeout` seconds (for all together) are
-    over, ValueError when one is named twice, TypeError for what is no lock; holding none of them then.
+    over, holding none of them then. Raises ValueError when one is named twice, TypeError for what is no lock, at the call.
     """
     places = {_place(lock): lock for lock in locks}
     if len(places) != len(locks):
         raise ValueError("acquire_all: the same lock was given twice")
+    return _holding([lock for _, lock in sorted(places.items())], timeout_of(timeout))
+
+@contextmanager
+def _holding(locks: list[Lock | RLock | Semaphore | Side], timeout: float | None) -> Iterator[None]:
     end = None if timeout is None else time.monotonic() + timeout
     with ExitStack() as stack:
-        for _, lock in sorted(places.items()):
+        for lock in locks:
             if not lock.acquire(True, None if end is None else max(0.0, end - time.monotonic())):
                 raise TimeoutError(f"acquire_all: {lock!r} could not be had within {timeout} s")
             stack.callback(lock.release)
