@@ -6,7 +6,6 @@ import asyncio
 import gc
 import os
 import time
-from collections.abc import Callable
 from concurrent.futures import CancelledError
 from typing import Any
 
@@ -230,27 +229,6 @@ def test_blocks_have_the_options_of_their_view(gate: Any) -> None:
     assert queue.sync(same, 2) == 2
     with pytest.raises(TypeError, match="priority is the queue's"):
         queue.with_options(priority=1)
-
-
-REFUSED: list[tuple[Callable[[], object], type[Exception], str]] = [
-    (lambda: DispatchQueue(3), TypeError, "name of a queue must be a string; got 3"),  # type: ignore[arg-type]
-    (lambda: DispatchQueue("q", width=2), ValueError, "width must be at least 1, and 1 if .* got 2"),
-    (lambda: DispatchQueue("q", True, width=0), ValueError, "got 0"),
-    (lambda: DispatchQueue("q", True, width=1.5), TypeError, "got 1.5"),  # type: ignore[arg-type]
-    (lambda: DispatchQueue("q", target="x"), TypeError, "target must be a DispatchQueue"),  # type: ignore[arg-type]
-    (lambda: DispatchQueue("q", priority="x"), TypeError, "priority must be a whole number"),  # type: ignore[arg-type]
-    (lambda: DispatchQueue("q", executor=3), TypeError, "executor must be a procession.ProcessPoolExecutor"),
-    (lambda: DispatchQueue("q").async_(3), TypeError, "must be callable; got 3"),  # type: ignore[arg-type]
-    (lambda: DispatchQueue("q").after(float("nan"), same, 1), ValueError, "delay must be a number of seconds"),
-    (lambda: DispatchQueue("q").apply(-1, same), ValueError, "n must be a whole number"),
-]
-
-
-@pytest.mark.parametrize("index", range(len(REFUSED)))
-def test_bad_input_is_refused_at_the_call(index: int) -> None:
-    call, error, match = REFUSED[index]
-    with pytest.raises(error, match=match):
-        call()
 
 
 def test_what_cannot_be_pickled_is_the_block_s_error() -> None:

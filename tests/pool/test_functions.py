@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import gc
 import os
@@ -201,8 +202,12 @@ def test_what_cannot_be_pickled_is_its_tasks_error_each_time(executor: ProcessPo
 
 
 def test_what_is_no_function_is_its_tasks_error(executor: ProcessPoolExecutor) -> None:
-    with pytest.raises(TypeError, match="not callable"):
-        executor.submit(5).result(LIMIT)  # type: ignore[arg-type]
+    called: Any = asyncio.sleep(0)
+    for wrong, kind in ((5, "int"), (called, "coroutine")):
+        with pytest.raises(TypeError, match=f"a task's function must be callable, not {kind}"):
+            executor.submit(wrong).result(0)
+    called.close()
+    assert executor._processes == {}  # (nobody was started for it)
     assert executor.submit(abs, -1).result(LIMIT) == 1
 
 

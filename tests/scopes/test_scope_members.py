@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import pickle
 import signal
@@ -272,6 +273,7 @@ def test_who_comes_when_its_pool_goes_home_comes_too_late(monkeypatch: pytest.Mo
     [
         ({"timeout": -1}, ValueError), ({"timeout": "x"}, ValueError), ({"grace": None}, ValueError),
         ({"grace": float("nan")}, ValueError), ({"name": 1}, TypeError), ({"pool": 3}, TypeError),
+        ({"shield": 5}, TypeError), ({"mp_context": "spawn"}, TypeError),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], error: type[Exception]) -> None:
@@ -319,6 +321,9 @@ def test_what_cannot_be_called_raises_at_the_start() -> None:
                 s.start(made)  # type: ignore[arg-type]
             with pytest.raises(TypeError, match="must be callable, not NoneType"):
                 s.start(None)  # type: ignore[arg-type]
+    with procession.scope() as scope:
+        with pytest.raises(TypeError, match="must be callable, not coroutine"):
+            scope.submit(made)  # type: ignore[arg-type]
     made.close()
 
 
@@ -332,6 +337,14 @@ def test_before_and_after_its_block_it_takes_nothing() -> None:
         s.start(abs, 1)
     with pytest.raises(ProcessStateError, match="opened before"), s:
         pass
+
+
+def test_what_was_not_opened_is_not_left() -> None:
+    for made in (procession.scope(), procession.supervisor()):
+        with pytest.raises(ProcessStateError, match="is not open here"):
+            made.__exit__(None, None, None)
+        with pytest.raises(ProcessStateError, match="is not open here"):
+            asyncio.run(made.__aexit__(None, None, None))
 
 
 def test_it_is_left_where_it_was_opened() -> None:

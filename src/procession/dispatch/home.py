@@ -41,8 +41,9 @@ def global_queue(priority: int = 0) -> DispatchQueue:
     Of what waits for the workers, blocks of queues with a higher priority go first. It can be neither suspended nor closed.
     Does not block; threads may call it.
     """
-    from procession.dispatch.queue import DispatchQueue
+    from procession.dispatch.queue import DispatchQueue, check_priority
 
+    check_priority(priority)
     shared = engine()
     queue = _queues.get(priority)
     if queue is None:

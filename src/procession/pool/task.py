@@ -37,9 +37,12 @@ class Task:
     barrier: bool = False  # in its lane
 
     def prepare(self, functions: Functions, function: Any, shape: messages.Shape, body: Any, options: Options) -> None:
-        """Write the task down, in the caller's thread. Raises what pickling raises."""
+        """Write the task down, in the caller's thread. Raises what pickling raises, and TypeError for what cannot be
+        called."""
         self.number = 0
         self.extra = None
+        if not callable(function):
+            raise TypeError(f"a task's function must be callable, not {type(function).__name__}: {function!r}")
         key = functions.key_of(function)
         if key:
             self.aux, self.function = messages.work(key, shape), function

@@ -56,7 +56,8 @@ class Face:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         core, host = self._core, self._core.host
-        assert isinstance(host, TaskHost)
+        if not isinstance(host, TaskHost):
+            raise ProcessStateError(f"{core.name} is not open here")
         self._check_host()
         rest = host.leave(error)
         block = None if is_cancellation(rest) else rest

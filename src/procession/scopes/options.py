@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from procession.pool.options import Options
 
-__all__ = ["GRACE", "PLAIN", "RESTARTS", "ChildOptions", "check_name", "check_seconds"]
+__all__ = ["GRACE", "PLAIN", "RESTARTS", "ChildOptions", "check_flag", "check_name", "check_seconds"]
 
 #: Seconds between SIGTERM and SIGKILL unless somebody says otherwise.
 GRACE = 1.0
@@ -58,6 +58,7 @@ class ChildOptions(_Fields):
 
     def _check(self) -> None:
         check_name(self.name)
+        check_flag("shield", self.shield)
         check_seconds("timeout", self.timeout)
         check_seconds("grace", self.grace)
         if self.restart is not None and self.restart not in RESTARTS:
@@ -68,6 +69,12 @@ def check_name(name: Any) -> None:
     """Raises TypeError for what is no name."""
     if name is not None and not isinstance(name, str):
         raise TypeError(f"name must be a string or None; got {name!r}")
+
+
+def check_flag(what: str, value: Any) -> None:
+    """Raises TypeError for what is neither True nor False."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{what} must be True or False; got {value!r}")
 
 
 def check_seconds(what: str, value: Any) -> None:

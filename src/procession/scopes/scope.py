@@ -11,7 +11,7 @@ from procession.scopes.core import Core
 from procession.scopes.face import Face
 from procession.scopes.handle import Handle
 from procession.scopes.members import AdoptedQueue, AdoptedThing, Task, adopted
-from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_name, check_seconds
+from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_flag, check_name, check_seconds
 from procession.scopes.pools import OwnPool
 from procession.scopes.quiet import Quiet
 
@@ -52,13 +52,14 @@ def scope(
     Raises TypeError and ValueError for what makes no sense. Starts nothing and does not block.
     """
     check_name(name)
+    check_flag("shield", shield)
     check_seconds("timeout", timeout)
     check_seconds("grace", grace)
     if grace is None:
         raise ValueError("grace must be a number of seconds, 0 or more; got None")
     if pool is not None and not isinstance(pool, Executor):
         raise TypeError(f"pool must be an executor or None; got {pool!r}")
-    return Scope(Core(f"scope {name or next(_numbers)}", grace, timeout, bool(shield), mp_context), pool)
+    return Scope(Core(f"scope {name or next(_numbers)}", grace, timeout, shield, mp_context), pool)
 
 
 class View:
@@ -133,8 +134,9 @@ class Scope(Face):
         ``cancel()`` and ``add_done_callback(function)``, as `procession.scopes.Adoptable` has them. Raises as `start`;
         TypeError for what is none of these, RuntimeError for a queue that is not yours to close."""
         check_name(name)
+        check_flag("shield", shield)
         check_seconds("grace", grace)
-        member = adopted(self._core, thing, name, bool(shield), self._core.grace if grace is None else grace)
+        member = adopted(self._core, thing, name, shield, self._core.grace if grace is None else grace)
         self._take(member)
         return thing
 
@@ -163,6 +165,8 @@ class Scope(Face):
             core.end_all()
 
     def _submit(self, options: ChildOptions, function: Any, args: Any, kwargs: Any) -> Future[Any]:
+        if not callable(function):
+            raise TypeError(f"what a task does must be callable, not {type(function).__name__}: {function!r}")
         if self._pool is not None:  # (yours may have us wait)
             return self._take_task(options, function, args, kwargs)
         with Quiet():  # (a Ctrl-C in here would leave a task that is nobody's, for which the workers stay)

@@ -10,7 +10,7 @@ from procession.process.process import Process
 from procession.scopes.face import Face
 from procession.scopes.handle import Call, Handle
 from procession.scopes.keeper import Keeper
-from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_name, check_seconds
+from procession.scopes.options import GRACE, PLAIN, ChildOptions, check_flag, check_name, check_seconds
 from procession.scopes.restarts import STRATEGIES, Intensity
 
 __all__ = ["AnyChild", "Child", "ChildInfo", "Supervisor", "SupervisorView", "supervisor"]
@@ -49,7 +49,8 @@ def supervisor(
             raise ValueError(f"{what} must be a number of seconds, 0 or more; got None")
     check_seconds("timeout", timeout)
     check_name(name)
-    core = Keeper(f"supervisor {name or next(_numbers)}", grace, timeout, bool(shield), mp_context)
+    check_flag("shield", shield)
+    core = Keeper(f"supervisor {name or next(_numbers)}", grace, timeout, shield, mp_context)
     core.keep(strategy, Intensity(intensity, period))
     return Supervisor(core)
 
