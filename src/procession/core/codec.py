@@ -1,8 +1,8 @@
 """How a message is written down that is not plain: pickle with `multiprocessing`'s reducers, and big buffers out of band.
 
 A buffer (pickle's protocol 5, PEP 574) of `BUFFER_LEAST` bytes or more goes into a block of the family's memory: one copy by
-the sender, none by the receiver, whose object keeps the block alive. What pickle cannot write, cloudpickle may: functions that
-have no name to be found by, and what `__main__` defines.
+the sender, none by the receiver, whose object keeps the block alive. What pickle cannot write, cloudpickle may: functions and
+classes that have no name to be found by.
 """
 
 from __future__ import annotations

@@ -54,8 +54,9 @@ class DispatchQueue:
     and what is submitted there is done as if it were submitted here. `sync` from within a block lets another worker come
     meanwhile; where blocks would wait for each other in a circle, it raises DispatchDeadlock. Other processes cannot use it.
 
-    Threads may share it. When it is dropped, what it has is done (what was sent to workers must be closed by hand); in a forked
-    child it cannot be used. Making it neither blocks nor starts anything.
+    Wrong values raise TypeError or ValueError at once. Threads may share it. When it is dropped, what it has is done (what
+    was sent to workers must be closed by hand); in a forked child it cannot be used. Making it neither blocks nor starts
+    anything.
     """
 
     _options: Options = PLAIN
@@ -83,10 +84,12 @@ class DispatchQueue:
 
     @property
     def name(self) -> str:
+        """As it was given."""
         return str(self._facts[0])
 
     @property
     def concurrent(self) -> bool:
+        """Whether several of its blocks may run at a time."""
         return bool(self._facts[1])
 
     @property
@@ -96,10 +99,12 @@ class DispatchQueue:
 
     @property
     def priority(self) -> int:
+        """As it was given."""
         return self._facts[3]
 
     @property
     def target(self) -> DispatchQueue | None:
+        """The queue on which its blocks run, if that is another. Raises RuntimeError in a block."""
         return self._target
 
     def __repr__(self) -> str:
@@ -189,7 +194,7 @@ class DispatchQueue:
         self._lane.suspend()
 
     def resume(self) -> None:
-        """Raises RuntimeError if it is not suspended."""
+        """Let blocks begin again, if this is the last one due. Raises RuntimeError if it is not suspended. Does not block."""
         self._lane.resume()
 
     def close(self, *, cancel: bool = False, stop: bool = False) -> None:

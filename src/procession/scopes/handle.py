@@ -33,10 +33,11 @@ class Handle(Future[T]):
     """A function that runs in a process of its own, as a `concurrent.futures.Future` that is done when the process has ended
     and was reaped.
 
-    Its result is what the function returned (None when it ended by ``sys.exit(0)``), its exception what the function raised,
-    with the remote traceback as the cause; ProcessDied when the process ended without either, ProcessTimeout, or
+    Its result is what the function returned (None when it ended by ``sys.exit(0)``), its exception what the function
+    raised, with the remote traceback as the cause; ProcessDied when the process ended without either, ProcessTimeout, or
     CancelledError when it was ended by its scope or by `cancel`. Results are unpickled in the caller of `result`. Callbacks
-    run in procession's thread for callbacks. Threads may share it; it cannot be sent to another process.
+    run in procession's thread for callbacks, or at once in the caller when it has ended. Threads may share it; it cannot be
+    sent to another process.
     """
 
     def __init__(self, core: Core, number: int, call: Call, options: ChildOptions) -> None:
