@@ -269,8 +269,8 @@ class RestartLimit(ProcessionError):
 
     def __init__(self, supervisor: str, child: str, intensity: int, period: float, restarts: int = 0) -> None:
         super().__init__(
-            f"{supervisor} gave up when {child} ended once more: it restarts children {intensity} times "
-            f"within {period:g} s, and no more"
+            f"{supervisor} gave up when {child} ended once more: that would be more than "
+            f"{intensity} {'restart' if intensity == 1 else 'restarts'} within {period:g} s"
         )
         self.supervisor = supervisor
         self.child = child

@@ -138,6 +138,7 @@ def test_too_many_restarts_end_all(marks: Marks) -> None:
     assert isinstance(error, RestartLimit)
     assert (error.supervisor, error.child, error.restarts) == ("supervisor shop", "bad", 2)
     assert (error.intensity, error.period) == (2, 60)
+    assert str(error).endswith("gave up when bad ended once more: that would be more than 2 restarts within 60 s")
     assert isinstance(error.__cause__, ValueError)
     assert isinstance(child.exception(), ValueError)
     assert log_of(marks) == "+a -a"

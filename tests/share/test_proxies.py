@@ -55,6 +55,8 @@ def test_all_forms(manager: Any, run: Run) -> None:
         assert await call_async(manager.dict(a=1), "get", "a") == 1
         with pytest.raises(KeyError):
             await call_async(manager.dict(), "pop", "a")
+        with pytest.raises(TypeError, match="proxy must be that of a manager's object; got 3"):
+            await call_async(3, "pop")  # type: ignore[arg-type]
         assert threading.active_count() == threads
 
     run(main)

@@ -104,6 +104,8 @@ async def call_async(proxy: BaseProxy, methodname: str, /, *args: Any, **kwds: A
     to its end all the same: so not for what takes something. Nor for what belongs to a thread (an RLock, a Condition): each
     call may be another's in the server.
     """
+    if not isinstance(proxy, _theirs.BaseProxy):
+        raise TypeError(f"proxy must be that of a manager's object; got {proxy!r}")
     who: Any = proxy
     return await _ask(who, (who._id, methodname, args, kwds))
 
