@@ -355,3 +355,37 @@ def test_the_globals_of_a_script_go_with_what_a_block_submits(program: Any) -> N
     """Also those of a script that does not guard its start, and cannot be run in a worker."""
     done = program.run_script(GLOBALS)
     assert (done.stdout, done.stderr) == ("([6, 7, 8, 9], 10, [5, 6], 'Kept')\n(5, 6)\n", "")
+
+
+async def counted(n: int) -> int:
+    """How many of these are under way."""
+    counted.now = getattr(counted, "now", 0) + 1  # type: ignore[attr-defined]
+    try:
+        await asyncio.sleep(0.001)
+        return n * counted.now  # type: ignore[attr-defined, no-any-return]
+    finally:
+        counted.now -= 1  # type: ignore[attr-defined]
+
+
+async def refuse(n: int) -> int:
+    if n == 2:
+        raise ValueError(n)
+    return n
+
+
+def submits_coroutines(queue: DispatchQueue) -> Any:
+    return queue.sync(counted, 1), queue.async_(counted, 2).result(LIMIT), queue.apply(20, counted)
+
+
+def test_coroutine_functions_are_blocks_of_blocks_too() -> None:
+    queue = serial("other")
+    assert serial().sync(submits_coroutines, queue) == (1, 2, list(range(20)))
+
+
+@pytest.mark.parametrize("make", [serial, concurrent_])
+def test_apply_awaits_one_after_another(make: Callable[[], DispatchQueue]) -> None:
+    queue = make()
+    assert queue.apply(40, counted) == list(range(40))
+    with pytest.raises(ValueError, match="2"):
+        queue.apply(40, refuse)
+    assert queue.sync(same, [1]) == [1]

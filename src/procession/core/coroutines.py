@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from types import CoroutineType
 from typing import Any
 
-__all__ = ["expect", "finished", "is_coroutine_function"]
+__all__ = ["expect", "finished", "is_coroutine_function", "pending"]
 
 _CO_COROUTINE = 0x80  # (inspect.CO_COROUTINE; `inspect` takes a while to import)
 
@@ -24,6 +25,24 @@ def is_coroutine_function(function: Any) -> bool:
         calls = (vars(kind).get("__call__") for kind in type(function).__mro__)
         code = getattr(next(filter(None, calls), None), "__code__", None)
     return bool(getattr(code, "co_flags", 0) & _CO_COROUTINE)
+
+
+def pending(value: Any) -> Coroutine[Any, Any, Any] | None:
+    """What is still to be awaited of what a call returned: a coroutine; of a list of them one that awaits them one after
+    another, for the list of what comes of them. None: nothing is."""
+    if type(value) is CoroutineType:
+        return value
+    if type(value) is list and value and all(type(one) is CoroutineType for one in value):
+        return _in_turn(value)
+    return None
+
+
+async def _in_turn(made: list[Coroutine[Any, Any, Any]]) -> list[Any]:
+    try:
+        return [await one for one in made]
+    finally:
+        for one in made:  # (those behind one that raised have not begun)
+            one.close()
 
 
 def expect(modules: set[str]) -> None:

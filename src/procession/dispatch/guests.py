@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from procession import _native
 from procession.core import codec
+from procession.core.coroutines import pending
 from procession.dispatch.waits import Waits, Wanted
 from procession.errors import DispatchDeadlock
 from procession.pool import messages, verdicts
@@ -51,10 +52,16 @@ class Reply(IntEnum):
     DONE = 34
 
 
-def do(data: bytes) -> bytes:
-    """In the worker that does it."""
+def do(data: bytes) -> Any:
+    """In the worker that does it: the result as bytes, or a coroutine that will give it so."""
     function, args, kwargs = codec.loads(data, None)
-    return codec.dumps(received(function)(*args, **kwargs), whole=True)[0]
+    result = received(function)(*args, **kwargs)
+    left = pending(result)
+    return codec.dumps(result, whole=True)[0] if left is None else _done(left)
+
+
+async def _done(left: Any) -> bytes:
+    return codec.dumps(await left, whole=True)[0]
 
 
 class Errand(Task):

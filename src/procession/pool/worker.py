@@ -12,10 +12,10 @@ import signal
 import sys
 import time
 from queue import Empty
-from types import CoroutineType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from procession import _native
+from procession.core.coroutines import pending
 from procession.core.remote import represented, written
 from procession.errors import TaskStopped
 from procession.pool import caps, messages, obituary, relay, service, tokens
@@ -217,8 +217,8 @@ class _Worker:
         """A task that the inner loop did raised something, or returned what could not be put."""
         try:
             _native.work_guard(number)
-            if type(value) is CoroutineType:
-                kind, value = self.outcome_of(value)
+            if (left := pending(value)) is not None:
+                kind, value = self.outcome_of(left)
             elif isinstance(error, TaskStopped):
                 kind, value = Kind.STOPPED, None
             elif value is None:
@@ -261,8 +261,10 @@ class _Worker:
             return Kind.ERROR, written(error)
 
     def finished(self, value: Any) -> Any:
-        """What a function returned; if that is a coroutine (of a function that was not known for one), what comes of it."""
-        return self.looping().finish(value) if type(value) is CoroutineType else value
+        """What a function returned; if that is a coroutine (of a block, or of a function that was not known for one), or a list
+        of them (of `apply`), what comes of it."""
+        left = pending(value)
+        return value if left is None else self.looping().finish(left)
 
     def looping(self) -> Looping:
         """The worker's event loop. (To import asyncio takes longer than most tasks.)"""
