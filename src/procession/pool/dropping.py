@@ -1,12 +1,15 @@
 """Pools, lanes and streams that nobody has any more.
 
 A finalizer may come at any point of any thread, whatever locks it has: a future's, for instance, for which the pool waits. So
-ours wait for no lock, and end no task. What cannot be done in place is done by who collects, whom a message tells (DROPPED).
+ours wait for no lock, end no task, and call nobody. What cannot be done in place is done by who collects, whom a message tells
+(DROPPED); by a thread of its own when nobody does any more.
 """
 
 from __future__ import annotations
 
+import _thread
 import os
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +25,8 @@ __all__ = ["drop_lane", "drop_pool", "drop_stream", "heard"]
 
 def drop_pool(engine: Engine, how: str) -> None:
     """Nobody has it any more: "close" it, or "terminate" its workers."""
-    _do(engine, engine.close if how == "close" else lambda: engine.end(how, None), engine.is_done)
+    end = engine.close if how == "close" else lambda: engine.end(how, None)
+    _do(engine, end, lambda: engine.is_done() and not engine.lanes.timed())
 
 
 def drop_lane(lane: Lane) -> None:
@@ -31,19 +35,19 @@ def drop_lane(lane: Lane) -> None:
 
 
 def drop_stream(stream: Stream) -> None:
-    """Nobody reads it any more."""
-    _do(stream._engine, stream.forget)
+    """Nobody reads it any more. (Its progress bar is told.)"""
+    _do(stream._engine, stream.forget, lambda: stream._progress is None)
 
 
 def heard(engine: Engine) -> None:
-    """By who collects, with the lock."""
+    """By who collects; with the lock, or by a thread that has none."""
     while engine.dropped:
         engine.dropped.pop(0)()
 
 
-def _do(engine: Engine, end: Callable[[], object], ends_nothing: Callable[[], bool] = lambda: True) -> None:
-    if engine._pid != os.getpid():
-        return  # (in a forked child: it is the parent's)
+def _do(engine: Engine, end: Callable[[], object], ends_nothing: Callable[[], bool]) -> None:
+    if engine._pid != os.getpid() or sys.is_finalizing():
+        return  # (in a forked child: it is the parent's; our threads have been left, perhaps with our locks)
     lock: Any = engine.lock
     if not lock._is_owned() and lock.acquire(blocking=False):
         try:
@@ -53,4 +57,7 @@ def _do(engine: Engine, end: Callable[[], object], ends_nothing: Callable[[], bo
         finally:
             lock.release()
     engine.dropped.append(end)
+    if engine.over.is_set():
+        _thread.start_new_thread(heard, (engine,))
+        return
     engine.results._put_task(0, Kind.DROPPED, None)

@@ -26,6 +26,10 @@ class Lanes:
         """How many tasks wait in backlogs."""
         return sum(len(lane.backlog) for lane in self.open.values()) if self.open else 0
 
+    def timed(self) -> bool:
+        """Whether there are tasks whose time has not come."""
+        return any(lane._timed for lane in self.open.values())
+
     def feed(self) -> None:
         """Tasks have ended: let others follow."""
         while self.hungry:

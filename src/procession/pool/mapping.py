@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from procession.core import loops
 from procession.core.seconds import timeout_of
+from procession.pool import dropping, verdicts
 from procession.pool import progress as bars
-from procession.pool import verdicts
 from procession.pool.options import Options
 from procession.pool.piece import Failure
 from procession.pool.streams import AHEAD, Stream
@@ -34,8 +34,13 @@ def results(stream: Stream, deadline: float | None = None) -> Generator[Any, Non
             values.reverse()
             while values:
                 yield values.pop()
-    finally:
+    except GeneratorExit:
+        dropping.drop_stream(stream)  # (it may be garbage, found by whoever has whatever locks)
+        raise
+    except BaseException:
         stream.close()
+        raise
+    stream.close()
 
 
 async def results_async(stream: Stream, timeout: float | None) -> AsyncIterator[Any]:
