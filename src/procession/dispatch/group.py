@@ -38,6 +38,7 @@ class DispatchGroup(Waitable):
         self._empty: Event = Event()
         self._empty.set()
         self._far: set[FarFuture] = set()  # in a block: those under way that its program's queues do
+        self._waiting = 0  # how many wait for it; meanwhile for each of these, too
 
     def enter(self) -> None:
         """One more is under way."""
@@ -70,6 +71,8 @@ class DispatchGroup(Waitable):
         if queue._is_far:
             with self._lock:
                 self._far.add(future)  # type: ignore[arg-type]
+                if self._waiting:
+                    future.lend(True)
         future.add_done_callback(self._left)
         return future
 
@@ -93,10 +96,12 @@ class DispatchGroup(Waitable):
         """Wait until it is empty. False after `timeout` seconds. Ctrl-C interrupts it. Raises DispatchDeadlock in a block for
         which one of the group waits."""
         timeout = timeout_of(timeout)
-        if not self._far:
-            return self._empty.wait(timeout)
         until = math.inf if timeout is None else time.monotonic() + timeout
-        return all(each.wait_here(_left(until)) for each in self._blocks()) and self._empty.wait(_left(until))
+        self._lend(True)
+        try:
+            return all(each.wait_here(_left(until)) for each in list(self._far)) and self._empty.wait(_left(until))
+        finally:
+            self._lend(False)
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop."""
@@ -109,20 +114,21 @@ class DispatchGroup(Waitable):
     def __await__(self) -> Generator[Any, None, bool]:
         return self.wait_async().__await__()
 
-    def _blocks(self) -> list[FarFuture]:
-        with self._lock:
-            return list(self._far)
-
     def _lend(self, begins: bool) -> None:
-        """In a block: another worker may come while this waits."""
-        for future in self._blocks():
-            future.lend(begins)
+        """In a block: another worker may come while somebody waits for this."""
+        with self._lock:
+            self._waiting += 1 if begins else -1
+            if self._waiting == int(begins):  # (the first that comes, the last that goes)
+                for future in self._far:
+                    future.lend(begins)
 
     # --- procession.wait ---
 
     def _watch(self, channel: int) -> int | None:
-        self._lend(True)
-        return self._empty._watch(channel)
+        wait = self._empty._watch(channel)
+        if wait is not None:
+            self._lend(True)
+        return wait
 
     def _is_ready(self, wait: int) -> bool:
         return self._empty._is_ready(wait)

@@ -44,7 +44,7 @@ class _Waiters(list[Any]):
     def remove(self, waiter: Any) -> None:
         super().remove(waiter)
         future = self._future()
-        if future is not None and not self:
+        if future is not None:
             future.lend(False)
 
 
@@ -56,6 +56,8 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
         self.link = link
         self.call = 0  # its number, once it was submitted
         self.refused: BaseException | None = None
+        self._waits = self._who = 0  # how many wait for it; the task among them that queues know of
+        self._telling = threading.Lock()  # of what is said of that
         self._read = threading.Lock()
         self._outcome: tuple[Any, BaseException | None] | None = None
         self._waiters: list[Any] = _Waiters(self)
@@ -99,10 +101,33 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
             return False
         return True
 
-    def lend(self, begins: bool) -> None:
-        """Somebody waits for it who does not read answers, or does so no more: another worker may come meanwhile."""
-        if self.call and self.link.ours and not self.is_over():
-            self.link.say(*(Ask.WAIT, self.call, 0) if begins else (Ask.WAIT_NO_MORE, self.call))
+    def lend(self, begins: bool, who: int = 0, *, told: bool = False) -> None:
+        """One more waits for it, or one less: while there are any another worker may come. `who`: a task that queues know of.
+        `told`: that it waits was said with the request."""
+        if not self.link.ours:
+            return
+        with self._telling:
+            self._waits += 1 if begins else -1
+            if who:
+                self._who = who if begins else 0
+            if told or self.is_over():
+                return
+            if not self._waits:
+                self._say(Ask.WAIT_NO_MORE)
+            elif who or (begins and self._waits == 1):
+                self._say(Ask.WAIT, self._who)
+
+    def submit(self, ask: Ask, call: int, *what: Any) -> None:
+        """Ask for it, with that number; those who wait for it already do so from now on."""
+        with self._telling:
+            self.call = call
+            self._say(ask, *what)
+            if self._waits:
+                self._say(Ask.WAIT, self._who)
+
+    def _say(self, ask: Ask, *what: Any) -> None:
+        if self.call:
+            self.link.say(ask, self.call, *what)
 
     def cancel(self) -> bool:
         """End it as cancelled; if it runs, it is stopped, as pools do. False if it has ended already."""
@@ -176,11 +201,9 @@ class Link:
             self._results._put_task(next(self._numbers), messages.outcome(messages.Kind.REQUEST, self._worker), what)
 
     def call(self, future: FarFuture, ask: Ask, *what: Any) -> None:
-        call = future.call = next(self._calls)
+        call = next(self._calls)
         self._open[call] = future
-        self.say(ask, call, *what)
-        if future._waiters:  # (it was waited for before it was submitted)
-            future.lend(True)
+        future.submit(ask, call, *what)
 
     # --- answers ---
 
@@ -189,14 +212,13 @@ class Link:
         if future.done():
             return
         self.check()
-        if not told and future.call:
-            self.say(Ask.WAIT, future.call, waiter())
+        who = waiter()
+        future.lend(True, who, told=told)
         try:
             if not self._read_until(lambda: future.is_over() or future.refused is not None, timeout):
                 raise TimeoutError
         finally:
-            if not future.is_over() and future.call:
-                self.say(Ask.WAIT_NO_MORE, future.call)
+            future.lend(False, who)
         refused, future.refused = future.refused, None
         try:
             if refused is not None and not future.is_over():
