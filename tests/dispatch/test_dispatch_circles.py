@@ -184,3 +184,26 @@ def test_what_only_looks_like_a_circle() -> None:
         assert wide.barrier_sync(lambda: queue.sync(same, 4)) == 4
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         assert all(pool.map(lambda i: queue.sync(lambda: wide.sync(same, i)) == i, range(40)))
+
+
+@pytest.mark.parametrize("below", [False, True])
+def test_a_barrier_that_was_cancelled_bars_nobody(gate: Any, below: bool) -> None:
+    """Wherever it stands: neither those behind it, nor, in the queue's target, the queue."""
+    target = concurrent_("t", width=2)
+    queue = concurrent_("a", width=2, target=target) if below else target
+
+    def block() -> Any:
+        gate.enter()
+        return queue.sync(same, "behind")
+
+    waits = queue.async_(block)
+    gate.wait()
+    target.suspend()
+    first, barrier = target.async_(same, "first"), target.barrier_async(same, "alone")
+    assert barrier.cancel()
+    gate.open.set()
+    guests: Any = target._engine.guests
+    eventually(lambda: guests.waits.workers() or waits.done(), LIMIT, "a wait")
+    target.resume()
+    assert waits.result(LIMIT) == "behind"
+    assert first.result(LIMIT) == "first"

@@ -107,13 +107,17 @@ def _may_end(wanted: Wanted, waiting: Waiting) -> bool:
 def _is_barred(wanted: Wanted) -> bool:
     """Whether a barrier waits before it."""
     ahead = itertools.takewhile(lambda task: task is not wanted.task, wanted.lane.backlog)
-    return (wanted.task is None or not wanted.task.number) and any(task.barrier for task in ahead)
+    return (wanted.task is None or not wanted.task.number) and any(_bars(task) for task in ahead)
 
 
 def _has_no_way(lane: Lane, target: Lane, stuck: int) -> bool:
     """Whether a barrier waits in the target before all of the lane's orders, but for those that will not end."""
-    behind = set(itertools.dropwhile(lambda task: not task.barrier, target.backlog))
+    behind = set(itertools.dropwhile(lambda task: not _bars(task), target.backlog))
     return bool(behind) and len(lane.orders - behind) <= stuck
+
+
+def _bars(task: Task) -> bool:
+    return task.barrier and task.is_wanted()  # (what was cancelled goes when its turn comes)
 
 
 def _way(lane: Lane | None) -> Iterator[Lane]:

@@ -272,7 +272,7 @@ class Lane:
         held = self.held
         if self.suspended or self._barrier or len(held) >= self.window:
             return False
-        return not held or not task.barrier or self.width == 1
+        return not task.barrier or not held or self.width == 1 or not task.is_wanted()
 
     def _hold(self, number: int, task: Task) -> None:
         """It was put into the ring, or is about to be. (In this order: what only the lane has is forgotten at its outcome.)"""
