@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import os
+import signal
 from collections.abc import Callable
 from typing import Any
 
@@ -207,3 +208,32 @@ def test_a_barrier_that_was_cancelled_bars_nobody(gate: Any, below: bool) -> Non
     target.resume()
     assert waits.result(LIMIT) == "behind"
     assert first.result(LIMIT) == "first"
+
+
+def test_a_block_that_is_being_stopped_keeps_its_place_no_longer(gates: Any) -> None:
+    queue = concurrent_("a", width=2)
+    doors = gates(2)
+
+    def block(i: int) -> Any:
+        doors[i].enter()
+        return queue.sync(same, i)
+
+    blocks = [queue.async_(block, i) for i in range(2)]
+    for door in doors:
+        door.wait()
+    queue.suspend()
+    doors[0].open.set()
+    guests: Any = queue._engine.guests
+    eventually(lambda: [who for who, _ in guests.waits._waits.values()] == [blocks[0]], LIMIT, "a wait")
+    (worker,) = {worker for worker, _ in guests.waits._waits}
+    pid = queue._engine.crew.members[worker].pid
+    assert pid is not None
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        assert blocks[0].cancel()
+        doors[1].open.set()
+        eventually(lambda: blocks[1].done() or guests.waits.workers() == 2, LIMIT, "another wait")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    queue.resume()
+    assert blocks[1].result(LIMIT) == 1

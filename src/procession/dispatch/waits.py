@@ -2,8 +2,8 @@
 
 A block that waits keeps its place in its queue, and in the queue's targets. What it waits for can begin when there is room in
 all queues on its way: a queue has as much as its width, less those of its blocks, or of the queues that have it as target, that
-wait and will not get on. Blocks that do not wait end by themselves, so they count for nothing. (Suspended queues may go on:
-they do not count either.)
+wait and will not get on. Blocks that do not wait end by themselves, and those that are being stopped end, too, so they count
+for nothing. (Suspended queues may go on: they do not count either.)
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Waits:
             return False
         waiting: Waiting = {who: [wanted]}
         for other, its in self._waits.values():
-            if other is not None and other.lane is not None:
+            if other is not None and other.lane is not None and not _is_being_stopped(other):
                 waiting.setdefault(other, []).append(its)
         while who in waiting:
             ending = [each for each, wants in waiting.items() if all(_may_end(one, waiting) for one in wants)]
@@ -102,6 +102,10 @@ def _may_end(wanted: Wanted, waiting: Waiting) -> bool:
             return False
         above, stuck = lane, len(inside)
     return True
+
+
+def _is_being_stopped(task: Task) -> bool:
+    return task.extra is not None and task.extra.stopping is not None
 
 
 def _is_barred(wanted: Wanted) -> bool:
