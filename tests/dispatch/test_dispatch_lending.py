@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import sys
 import threading
@@ -96,3 +97,21 @@ def test_another_worker_comes_as_long_as_a_block_waits(what: Any) -> None:
             queue.resume()
         assert block.result(LIMIT) in (7, True)
         eventually(lambda: not engine.guests.waits.workers(), LIMIT, "nobody who waits")
+
+
+def is_stopped_in_between(queue: DispatchQueue) -> int:
+    start = threading.Thread.start
+
+    def interrupted(thread: threading.Thread) -> None:
+        threading.Thread.start = start  # type: ignore[method-assign]
+        raise KeyboardInterrupt
+
+    threading.Thread.start = interrupted  # type: ignore[method-assign]
+    with contextlib.suppress(KeyboardInterrupt):
+        procession.wait([queue.async_(abs, -1)])
+    return len(procession.wait([queue.async_(abs, -2)], timeout=LIMIT).done)
+
+
+def test_answers_are_read_after_a_block_that_was_stopped_when_it_began_to_wait() -> None:
+    with ProcessPoolExecutor(1) as executor, DispatchQueue("other", executor=executor) as queue:
+        assert executor.submit(is_stopped_in_between, queue).result() == 1

@@ -272,9 +272,9 @@ class Link:
         self.check()
         with self._came:
             self._heard.add(future)
-            start, self._listens = not self._listens, True
-        if start:
-            threading.Thread(target=self._listen, name="procession-replies", daemon=True).start()
+            if not self._listens:
+                threading.Thread(target=self._listen, name="procession-replies", daemon=True).start()
+                self._listens = True  # (not before: a block may be stopped in between, and the next one waits for answers, too)
 
     def _listen(self) -> None:
         while True:
