@@ -9,6 +9,7 @@ import gc
 import os
 import threading
 import time
+from collections import Counter
 from typing import Any
 
 import pytest
@@ -92,9 +93,7 @@ def test_ten_thousand_awaits(library: str) -> None:
     assert sorted(ended["lock"]) == list(range(2, count, 3))
     assert waiting() == 0
     assert not any(lock.locked() for lock in locks)
-    new = list(there)
-    for name in before:
-        new.remove(name)
+    new = Counter(there) - Counter(before)  # (of what came before us, some thread may just have been about to leave)
     assert set(new) <= {"procession-bell", "procession-reap"}, "the reaper, and one for all waits"
     assert threading.active_count() == 1
     assert spent < 0.01, "seconds of a processor, while nothing happens"
