@@ -1,4 +1,5 @@
-"""Gates, for blocks. (Not in conftest.py: a worker finds a class by its module, and every room has one of that name.)"""
+"""Gates, for blocks, and what else these tests have in common. (Not in conftest.py: a worker finds a class by its module, and
+every room has one of that name.)"""
 
 from __future__ import annotations
 
@@ -7,6 +8,14 @@ from typing import Any
 import procession
 
 LIMIT = 20.0
+
+
+def serial(name: str = "serial", **options: Any) -> procession.DispatchQueue:
+    return procession.DispatchQueue(name, **options)
+
+
+def concurrent_(name: str = "concurrent", **options: Any) -> procession.DispatchQueue:
+    return procession.DispatchQueue(name, True, **options)
 
 
 class Gate:

@@ -15,25 +15,12 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
+from gates import LIMIT, concurrent_, serial
 
 import procession
 from procession import DispatchGroup, DispatchQueue, ProcessPoolExecutor, WorkerDied, dispatch, global_queue
 from procession.testing.watch import eventually
-
-LIMIT = 20.0
-
-
-def same(x: Any) -> Any:
-    return x
-
-
-def serial(name: str = "serial", **options: Any) -> DispatchQueue:
-    return DispatchQueue(name, **options)
-
-
-def concurrent_(name: str = "concurrent", **options: Any) -> DispatchQueue:
-    return DispatchQueue(name, True, **options)
-
+from spans import same
 
 # --- submitting ---
 

@@ -9,24 +9,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from gates import LIMIT, concurrent_, serial
 
 import procession
-from procession import DispatchDeadlock, DispatchGroup, DispatchQueue, WorkerDied, global_queue
+from procession import DispatchDeadlock, DispatchGroup, WorkerDied, global_queue
 from procession.testing.watch import eventually
-
-LIMIT = 20.0
-
-
-def same(x: Any) -> Any:
-    return x
-
-
-def serial(name: str = "serial", **options: Any) -> DispatchQueue:
-    return DispatchQueue(name, **options)
-
-
-def concurrent_(name: str = "concurrent", **options: Any) -> DispatchQueue:
-    return DispatchQueue(name, True, **options)
+from spans import same
 
 
 def circle_of_one() -> None:

@@ -10,15 +10,11 @@ import time
 from typing import Any
 
 import pytest
+from gates import LIMIT
 
 import procession
 from procession import DispatchQueue, WorkerDied
-
-LIMIT = 20.0
-
-
-def same(x: Any) -> Any:
-    return x
+from spans import same
 
 
 def test_a_death_ends_its_block_not_the_queue() -> None:

@@ -8,15 +8,11 @@ import threading
 from typing import Any
 
 import pytest
+from gates import LIMIT
 
 import procession
 from procession import DispatchGroup, DispatchQueue
-
-LIMIT = 20.0
-
-
-def same(x: Any) -> Any:
-    return x
+from spans import same
 
 
 def test_it_waits_for_all_blocks_of_all_queues(gates: Any) -> None:

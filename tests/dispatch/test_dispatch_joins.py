@@ -8,17 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gates import LIMIT
 
 import procession
 from procession import DispatchQueue, ProcessPoolExecutor
 from procession.pool.future import Future
 from procession.testing.watch import eventually
-
-LIMIT = 20.0
-
-
-def same(x: Any) -> Any:
-    return x
+from spans import same
 
 
 def dies_at_first(path: Path, gate: Any) -> str:

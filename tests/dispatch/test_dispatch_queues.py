@@ -10,13 +10,13 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 import pytest
+from gates import LIMIT
 
 import procession
 from procession import DispatchQueue, ProcessPoolExecutor, TaskTimeout, dispatch, global_queue
 from procession.testing.watch import eventually
 from spans import overlaps, same, span
 
-LIMIT = 20.0
 SHORT = "PROCESSION_SHORT" in os.environ
 
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import threading
-import time
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
-from procession.core.seconds import timeout_of
 from procession.pool.future import Future
 from procession.process.waitable import Waitable
+from procession.process.waiting import deadline_of, seconds_to
 from procession.sync.event import Event
 
 if TYPE_CHECKING:
@@ -95,11 +93,11 @@ class DispatchGroup(Waitable):
     def wait(self, timeout: float | None = None) -> bool:
         """Wait until it is empty. False after `timeout` seconds. Ctrl-C interrupts it. Raises DispatchDeadlock in a block for
         which one of the group waits."""
-        timeout = timeout_of(timeout)
-        until = math.inf if timeout is None else time.monotonic() + timeout
+        deadline = deadline_of(timeout)
         self._lend(True)
         try:
-            return all(each.wait_here(_left(until)) for each in list(self._far)) and self._empty.wait(_left(until))
+            far = all(each.wait_here(seconds_to(deadline)) for each in list(self._far))
+            return far and self._empty.wait(seconds_to(deadline))
         finally:
             self._lend(False)
 
@@ -153,7 +151,3 @@ class DispatchGroup(Waitable):
 def _check(queue: Any) -> None:
     if not hasattr(queue, "barrier_async"):
         raise TypeError(f"a group's block needs a DispatchQueue, and then the function; got {queue!r}")
-
-
-def _left(until: float) -> float | None:
-    return None if until == math.inf else max(until - time.monotonic(), 0.0)

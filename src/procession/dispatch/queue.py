@@ -20,7 +20,7 @@ from procession.pool.lanes import Lane
 from procession.pool.messages import Shape
 from procession.pool.options import PLAIN, Options
 
-__all__ = ["DispatchQueue"]
+__all__ = ["DispatchQueue", "check_block", "check_priority"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
