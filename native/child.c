@@ -15,7 +15,7 @@
 #include "channel.h"
 #include "commons.h"
 #include "futex.h"
-#include "kin.h"
+#include "hunt.h"
 #include "pidfd.h"
 #include "proc.h"
 #include "reaper.h"
@@ -354,7 +354,7 @@ int child_terminate(struct child *child, int64_t grace) {
     reaper_arm();
     pthread_mutex_unlock(&reaper_lock);
     int error = child_signal(child, SIGTERM);
-    if (commons && child->who.slot != PN_NO_SLOT) kin_signal(child->who, SIGTERM);
+    if (commons && child->who.slot != PN_NO_SLOT) hunt_signal(child->who, SIGTERM);
     return error;
 }
 

@@ -62,7 +62,7 @@ struct commons {              /* the header, at offset 0 */
     word64 peak_kib;          /* 136  largest peak of one process */
     word64 obituary_count;    /* 144 */
     word64 chunk_top;         /* 152  no chunk from here on was ever taken */
-    word32 sweeper;           /* 160  thread id of who sweeps, 0 for nobody (kin.c) */
+    word32 sweeper;           /* 160  thread id of who sweeps, 0 for nobody (sweep.c) */
     word32 sweeps_wanted;     /* 164  grows with every member that died and must be swept after */
     word32 cell_hint;         /* 168  where the search for a free cell begins */
     word32 cells_used;        /* 172  no cell from here on was ever taken */

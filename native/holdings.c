@@ -4,7 +4,7 @@
 #include <errno.h>
 
 #include "arena.h"
-#include "kin.h"
+#include "sweep.h"
 
 struct holding *holdings_of_process;
 
@@ -172,7 +172,7 @@ static int make(enum cell_kind kind, uint64_t size, const void *bytes, bool clea
     int error = cell_claim(&index);
     if (error) return error;
     error = take_memory(size, bytes, clean, index);
-    if (error == -ENOMEM && kin_scavenge() > 0) error = take_memory(size, bytes, clean, index); /* (the dead had some) */
+    if (error == -ENOMEM && sweep_forks() > 0) error = take_memory(size, bytes, clean, index); /* (the dead had some) */
     if (!error) error = new_stake(index, sync_me, &stake);
     if (error) {
         arena_disown(OWNER_OBJECT(index));
@@ -346,7 +346,7 @@ static int add_for_fork(uint32_t slot) {
 
 int holdings_fork(uint32_t slot) {
     int error = add_for_fork(slot);
-    return error == -ENOSPC && kin_scavenge() > 0 ? add_for_fork(slot) : error; /* (of forks that are gone) */
+    return error == -ENOSPC && sweep_forks() > 0 ? add_for_fork(slot) : error; /* (of forks that are gone) */
 }
 
 void holdings_forked(void) {

@@ -1,4 +1,5 @@
-/* Kin: all that a member started, directly or through others. Finding it and ending it (promise 2).
+/* Kin: all that a member started, directly or through others (promise 2). Who is whose is told here; `hunt.c` finds them all and
+ * signals them, `sweep.c` ends what the dead have left.
  *
  * Three traces lead to a descendant, in this order of trust: its record in the process table; the cookie in
  * its environment, which plain exec'd programs inherit; and being a child, in /proc, of one of those. A program
@@ -16,23 +17,22 @@
 
 /* The cookie's value for a member: family, slot and generation, in hexadecimal. */
 void kin_cookie(struct member who, char *out);
+/* The member in that value. False: it is no cookie of this family. */
+bool kin_read_cookie(const char *text, struct member *out);
+bool kin_same(struct member a, struct member b);
+struct member kin_parent(struct record *record);
+/* Who is in that slot, if anybody. */
+struct member kin_at(uint32_t slot);
 /* True when `who` is `top`, or below it in the table, with no detached member from `who` up to just below `top`. */
 bool kin_below(struct member who, struct member top);
-/* Send `sig` to every living descendant of `who`, not to itself, sparing detached ones. Returns how many got it. */
-int kin_signal(struct member who, int sig);
-/* Say that a member is dead, so that the next sweep ends what it left. */
-void kin_mark_dead(struct member who);
-/* End, with SIGKILL, all that the members marked dead have left, pass after pass until a pass finds nothing; then free
- * their records. Any member may call it at any time: every step can be done twice. Not more than one works at it as a
- * rule; whoever finds another at work waits a moment and then helps (the other may be stopped, or dead). */
-void kin_sweep(void);
-/* The same for who has something else to do: between two passes it calls `wait`. When that answers false, the sweep is left as
- * it is. Whether it came to its end. */
-bool kin_sweep_waiting(bool (*wait)(int64_t ns));
-/* For a full table: free the records that nobody else will while the family lives, those of processes that a living member
- * forked (or that outlived their parent) and that are gone, with nothing living below them. How many. */
-uint32_t kin_scavenge(void);
-/* Nobody but who waits for them learns that processes have ended which the user forked: put in order what those held. */
-void kin_look_at_forks(void);
+/* Somebody above it, or it itself, is dead, and it is not detached from them. */
+bool kin_doomed(struct member who);
+/* Who sits in which record; NULL: in none. Of a spare that has just been born the pid alone is known (the kernel writes it, its
+ * zygote or it itself tells the start time a moment later); it may have been started already, and detached. */
+struct record *kin_record(pid_t pid, uint64_t start_time);
+/* The process of a member, as (pid, start time). False: there is no such member any more, or it has no process yet. */
+bool kin_sits(struct member who, pid_t *pid, uint64_t *start_time);
+/* Its process is there, and no zombie. */
+bool kin_running(struct member who);
 
 #endif

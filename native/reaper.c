@@ -14,7 +14,8 @@
 
 #include "cells.h"
 #include "futex.h"
-#include "kin.h"
+#include "hunt.h"
+#include "sweep.h"
 #include "thread.h"
 
 #define BATCH 64
@@ -115,7 +116,7 @@ static int64_t kill_overdue(void) {
     for (struct child *child; (child = take_overdue(&next));) {
         pthread_mutex_unlock(&reaper_lock);
         child_signal(child, SIGKILL);
-        if (commons && child->who.slot != PN_NO_SLOT) kin_signal(child->who, SIGKILL);
+        if (commons && child->who.slot != PN_NO_SLOT) hunt_signal(child->who, SIGKILL);
         pthread_mutex_lock(&reaper_lock);
         reaper_release(child);
     }
@@ -158,7 +159,7 @@ static void *reap(void *arg) {
         serve_round(reaper.sweep ? 0 : PN_FOREVER);
         if (!reaper.sweep || reaper.stop) continue;
         reaper.sweep = false;
-        if (commons && !kin_sweep_waiting(serve_meanwhile)) reaper.sweep = true;
+        if (commons && !sweep_all_waiting(serve_meanwhile)) reaper.sweep = true;
     }
     return NULL;
 }
@@ -259,7 +260,7 @@ void reaper_arm(void) {
 }
 
 void reaper_sweep_later(struct member who) {
-    kin_mark_dead(who);
+    sweep_mark_dead(who);
     reaper.sweep = true;
     if (!is_reaper) reaper_ring();
 }

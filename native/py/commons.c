@@ -4,9 +4,10 @@
 #include "../arena.h"
 #include "../clock.h"
 #include "../commons.h"
-#include "../kin.h"
+#include "../hunt.h"
 #include "../proc.h"
 #include "../start.h"
+#include "../sweep.h"
 
 static int need_commons(void) {
     if (commons) return 0;
@@ -155,7 +156,7 @@ static PyObject *add(PyObject *module, PyObject *args) {
     if (!PyArg_ParseTuple(args, "iIO&s", &state, &flags, member_from_py, &parent, &name) || need_commons() < 0)
         return NULL;
     int error = table_add(&who, (enum record_state)state, flags, parent, name);
-    if (error == -EAGAIN && kin_scavenge() > 0) error = table_add(&who, (enum record_state)state, flags, parent, name);
+    if (error == -EAGAIN && sweep_forks() > 0) error = table_add(&who, (enum record_state)state, flags, parent, name);
     return error ? raise_errno(error, "the family's process table is full") : member_to_py(who);
 }
 
@@ -285,13 +286,13 @@ static PyObject *mark_dead(PyObject *module, PyObject *arg) {
     struct member who;
     (void)module;
     if (!member_from_py(arg, &who)) return NULL;
-    if (commons) kin_mark_dead(who);
+    if (commons) sweep_mark_dead(who);
     Py_RETURN_NONE;
 }
 
 static PyObject *look_at_forks(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    if (commons) kin_look_at_forks();
+    if (commons) sweep_look_at_forks();
     Py_RETURN_NONE;
 }
 
@@ -299,7 +300,7 @@ static PyObject *sweep(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
     if (need_commons() < 0) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    kin_sweep();
+    sweep_all();
     Py_END_ALLOW_THREADS
     Py_RETURN_NONE;
 }
@@ -310,7 +311,7 @@ static PyObject *signal_kin(PyObject *module, PyObject *args) {
     (void)module;
     if (!PyArg_ParseTuple(args, "O&i", member_from_py, &who, &sig) || need_commons() < 0) return NULL;
     Py_BEGIN_ALLOW_THREADS
-    hits = kin_signal(who, sig);
+    hits = hunt_signal(who, sig);
     Py_END_ALLOW_THREADS
     return PyLong_FromLong(hits);
 }

@@ -2,9 +2,9 @@
 #include "native.h"
 
 #include "../arena.h"
-#include "../kin.h"
 #include "../names.h"
 #include "../room.h"
+#include "../sweep.h"
 #include "../waits.h"
 
 /* Enter the names, waiting without the GIL: 0, or -1 with an exception set. */
@@ -143,7 +143,7 @@ static PyObject *holders(PyObject *module, PyObject *arg) {
 
 static PyObject *scavenge(PyObject *module, PyObject *unused) {
     (void)module, (void)unused;
-    return PyLong_FromUnsignedLong(commons ? kin_scavenge() : 0);
+    return PyLong_FromUnsignedLong(commons ? sweep_forks() : 0);
 }
 
 static PyObject *room(PyObject *module, PyObject *unused) {

@@ -1,10 +1,14 @@
 /* The family: who is below whom, who is spared, and that a sweep ends all the rest, however it was started. */
 #define _GNU_SOURCE
 #include <fcntl.h>
+#include <limits.h>
 
 #include "../arena.h"
-#include "../kin.h"
+#include "../clock.h"
+#include "../futex.h"
+#include "../hunt.h"
 #include "../self.h"
+#include "../sweep.h"
 #include "check.h"
 
 extern char **environ;
@@ -105,7 +109,7 @@ static void a_signal_reaches_all_below_but_the_detached(void) {
     begin();
     struct member root = start(nobody, RECORD_ROOT, ROOT, root_with_child);
     EVENTUALLY(pids[GRANDCHILD] && pids[DETACHED] && pids[CHILD]);
-    CHECK(kin_signal(root, SIGTERM) >= 2);
+    CHECK(hunt_signal(root, SIGTERM) >= 2);
     EVENTUALLY(is_gone(pids[CHILD]) && is_gone(pids[GRANDCHILD]));
     CHECK(!is_gone(pids[ROOT]) && !is_gone(pids[DETACHED]));
     kill(pids[DETACHED], SIGKILL);
@@ -153,12 +157,12 @@ static void a_sweep_ends_everything_but_the_detached(void) {
     struct member root = start(nobody, RECORD_ROOT, ROOT, root_of_all_kinds);
     EVENTUALLY(pids[GRANDCHILD] && pids[BELOW_DETACHED] && has_execed(pids[PLAIN]) && has_execed(pids[SESSION]) &&
                has_execed(pids[DAEMONIZED]));
-    kin_sweep(); /* nobody is dead: nobody is harmed */
+    sweep_all(); /* nobody is dead: nobody is harmed */
     for (int i = 0; i < COUNT; i++) CHECK(!is_gone(pids[i]));
     kill(pids[ROOT], SIGKILL);
     EVENTUALLY(is_gone(pids[ROOT]));
-    kin_mark_dead(root);
-    kin_sweep();
+    sweep_mark_dead(root);
+    sweep_all();
     for (int i = 0; i < COUNT; i++) CHECK(is_gone(pids[i]) == (i != DETACHED && i != BELOW_DETACHED));
     CHECK(commons->left_over == 5); /* each once: child, grandchild and the three plain ones */
     CHECK(records() == 2);          /* the detached one's and that below it */
@@ -181,7 +185,7 @@ static void a_process_within_an_exec_is_found(void) {
         bool bare = proc_environ(pid, KIN_COOKIE "=", cookie, sizeof cookie) == -ENODATA;
         bool within = bare && proc_in_exec(pid);
         CHECK(!bare || within || proc_environ(pid, KIN_COOKIE "=", cookie, sizeof cookie) == 0);
-        CHECK(kin_signal(dead, SIGKILL) == 1);
+        CHECK(hunt_signal(dead, SIGKILL) == 1);
         end_of(pid, SIGKILL);
     }
     CHECK(!proc_in_exec(getpid()) && !proc_in_exec(2)); /* (a thread of the kernel, or nobody) */
@@ -199,8 +203,8 @@ static void records_and_memory_of_the_dead_are_freed(void) {
     CHECK(grandchild.slot < child.slot && last.slot < child.slot);
     uint64_t offset;
     CHECK(arena_take(1, OWNER_MEMBER(last.slot), &offset) == 0 && arena_take(1, OWNER_MEMBER(other.slot), &offset) == 0);
-    kin_mark_dead(root);
-    kin_sweep();
+    sweep_mark_dead(root);
+    sweep_all();
     CHECK(records() == 1 && table_get(other));
     CHECK(arena_used(OWNER_MEMBER(last.slot)) == 0 && arena_used(OWNER_MEMBER(other.slot)) == CHUNK_SIZE);
     commons_leave();
@@ -213,11 +217,11 @@ static void the_living_parent_buries_first(void) {
     CHECK(self_settle(me, RECORD_RUNNING));
     uint64_t offset;
     CHECK(arena_take(1, OWNER_MEMBER(child.slot), &offset) == 0);
-    kin_mark_dead(child); /* as its zygote says */
-    kin_sweep();
+    sweep_mark_dead(child); /* as its zygote says */
+    sweep_all();
     CHECK(table_get(child) && arena_used(OWNER_MEMBER(child.slot)) > 0);
     word_or(&table_get(child)->flags, RECORD_BURIED);
-    kin_sweep();
+    sweep_all();
     CHECK(table_get(child) == NULL && table_get(me));
     commons_leave();
 }
@@ -237,8 +241,8 @@ static void a_deep_chain_is_ended(void) {
     EVENTUALLY(has_execed(pids[GRANDCHILD]));
     kill(pids[ROOT], SIGKILL);
     EVENTUALLY(is_gone(pids[ROOT]));
-    kin_mark_dead(root);
-    kin_sweep();
+    sweep_mark_dead(root);
+    sweep_all();
     CHECK(is_gone(pids[GRANDCHILD]));
     reap_all();
     commons_leave();
@@ -254,8 +258,8 @@ static void sweepers_at_once(void) {
     for (int i = 0; i < 4; i++) {
         sweepers[i] = fork();
         if (sweepers[i] == 0) {
-            kin_mark_dead(root);
-            kin_sweep();
+            sweep_mark_dead(root);
+            sweep_all();
             _exit(0);
         }
     }
@@ -274,14 +278,14 @@ static void doomed_sweepers_do_not_kill_each_other(void) {
         begin();
         struct member root = add(nobody, 0), helpers[2] = {add(root, RECORD_ZYGOTE), add(root, RECORD_ZYGOTE)};
         word32 *go = shared(2 * sizeof *go);
-        kin_mark_dead(root);
+        sweep_mark_dead(root);
         for (int i = 0; i < 2; i++) {
             pids[i] = fork();
             if (pids[i] == 0) {
                 CHECK(self_settle(helpers[i], RECORD_RUNNING));
                 word_add(go, 1);
                 while (word_read(go) < 2) continue;
-                kin_sweep();
+                sweep_all();
                 word_add(&go[1], 1);
                 _exit(0);
             }
@@ -290,6 +294,44 @@ static void doomed_sweepers_do_not_kill_each_other(void) {
         CHECK(word_read(&go[1]) >= 1);
         commons_leave();
     }
+}
+
+static void sweep_slowly(word32 *done, bool stops) {
+    word_publish(&commons->sweeper, (uint32_t)getpid());
+    if (stops) raise(SIGSTOP);
+    nanosleep(&(struct timespec){0, 200000000}, NULL);
+    word_add(done, 1);
+    word_swap(&commons->sweeper, (uint32_t)getpid(), 0);
+    futex_wake(&commons->sweeper, INT_MAX);
+    _exit(0);
+}
+
+static void who_comes_later_waits_for_the_one_at_work(void) {
+    begin();
+    word32 *done = shared(sizeof *done);
+    pid_t other = fork();
+    if (other == 0) sweep_slowly(done, false);
+    EVENTUALLY(word_read(&commons->sweeper) == (uint32_t)other);
+    sweep_all();
+    CHECK(word_read(done) == 1);
+    end_of(other, 0);
+    commons_leave();
+}
+
+static void one_that_is_stopped_is_not_waited_for(void) {
+    begin();
+    word32 *done = shared(sizeof *done);
+    pid_t other = fork();
+    int status;
+    if (other == 0) sweep_slowly(done, true);
+    CHECK(waitpid(other, &status, WUNTRACED) == other && WIFSTOPPED(status));
+    int64_t began = clock_monotonic();
+    sweep_all();
+    CHECK(word_read(done) == 0 && word_read(&commons->sweeper) == 0);
+    CHECK(clock_monotonic() - began < 3 * PN_SECOND);
+    kill(other, SIGKILL);
+    reap_all();
+    commons_leave();
 }
 
 /* A cookie is found in the block that this program was started with: so start it once more, with one. */
@@ -318,7 +360,7 @@ static void a_full_table_is_scavenged(void) {
     if (fork() == 0) exec_sleep(needed, PLAIN); /* what the ended one left goes on being found by its cookie */
     EVENTUALLY(has_execed(pids[PLAIN]));
     while (table_add(&who, RECORD_RUNNING, RECORD_FORKED, me, "fork") == 0) table_sit(table_get(who), ended, 1);
-    CHECK(kin_scavenge() == PN_SLOTS - 4);
+    CHECK(sweep_forks() == PN_SLOTS - 4);
     CHECK(table_get(me) && table_get(alive) && table_get(needed) && table_get(reaped_by_us) && records() == 4);
     CHECK(table_add(&who, RECORD_RUNNING, RECORD_FORKED, me, "fork") == 0);
     kill(pids[CHILD], SIGKILL);
@@ -340,6 +382,8 @@ int main(int argc, char **argv) {
     CASE(the_living_parent_buries_first);
     CASE(a_deep_chain_is_ended);
     CASE(sweepers_at_once);
+    CASE(who_comes_later_waits_for_the_one_at_work);
+    CASE(one_that_is_stopped_is_not_waited_for);
     CASE(a_full_table_is_scavenged);
     CASE(doomed_sweepers_do_not_kill_each_other);
     return failed;

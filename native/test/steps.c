@@ -6,8 +6,9 @@
 #include <sys/stat.h>
 
 #include "../arena.h"
-#include "../kin.h"
+#include "../hunt.h"
 #include "../self.h"
+#include "../sweep.h"
 #include "steps.h"
 
 /* What the dying process and the survivor agree on. */
@@ -185,11 +186,11 @@ static void prepare_family(void) {
     take(1, OWNER_MEMBER(plan->grandchild.slot));
 }
 
-static void run_mark_dead(void) { kin_mark_dead(plan->victim); }
+static void run_mark_dead(void) { sweep_mark_dead(plan->victim); }
 
 static void run_sweep(void) {
-    kin_mark_dead(plan->victim);
-    kin_sweep();
+    sweep_mark_dead(plan->victim);
+    sweep_all();
 }
 
 static void verify_sweep(void) {
@@ -318,7 +319,7 @@ static int whoever_is_ended_is_counted(void) {
 static void die_before_the_freeing(const char *where) {
     if (strcmp(where, "all hunted") != 0) return;
     meanwhile = NULL;
-    kin_mark_dead(plan->victim);
+    sweep_mark_dead(plan->victim);
 }
 
 static int a_fork_of_one_that_ended_is_found(void) {
@@ -328,9 +329,9 @@ static int a_fork_of_one_that_ended_is_found(void) {
     plan->victim = add(nobody, 0);
     plan->child = add(plan->victim, RECORD_FORKED);
     late = asleep_under(plan->child);
-    kin_mark_dead(another);
+    sweep_mark_dead(another);
     meanwhile = die_before_the_freeing;
-    kin_sweep();
+    sweep_all();
     bool ended = waitpid(late, &status, WNOHANG) == late && WTERMSIG(status) == SIGKILL;
     if (!ended) fprintf(stderr, "a fork whose parent had ended outlived the sweep\n");
     kill(late, SIGKILL);
@@ -366,9 +367,9 @@ static int a_sweep_that_is_left_is_begun_anew(void) {
     CHECK(commons_found() == 0);
     plan->victim = add(nobody, 0);
     late = asleep_under(plan->victim);
-    kin_mark_dead(plan->victim);
-    bool left = !kin_sweep_waiting(called_away) && table_get(plan->victim) && word_read(&commons->sweeper) == 0;
-    kin_sweep();
+    sweep_mark_dead(plan->victim);
+    bool left = !sweep_all_waiting(called_away) && table_get(plan->victim) && word_read(&commons->sweeper) == 0;
+    sweep_all();
     bool ended = waitpid(late, &status, WNOHANG) == late && WTERMSIG(status) == SIGKILL && !table_get(plan->victim);
     if (!left || !ended) fprintf(stderr, "a sweep that was left %s\n", left ? "was not begun anew" : "freed what it had not swept");
     commons_leave();

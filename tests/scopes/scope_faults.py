@@ -96,6 +96,13 @@ def with_descendant(folder: Path) -> NoReturn:
     mark_and_sleep(folder, str(program.pid))
 
 
+def with_big_descendant(folder: Path) -> NoReturn:
+    """One whose memory takes long to be given back: meanwhile it has no environment any more, and is not gone."""
+    code = "import os, sys, time; x = b'x' * (400 << 20); open(f'{sys.argv[1]}/{os.getpid()}', 'w'); time.sleep(3600)"
+    subprocess.Popen([sys.executable, "-S", "-c", code, str(folder)])
+    saboteurs.sleep_for_ever()
+
+
 def leave_descendant(folder: Path) -> None:
     program = subprocess.Popen(["sleep", "3600"])
     program.returncode = 0

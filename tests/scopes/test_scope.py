@@ -248,6 +248,15 @@ def test_descendants_are_over_too(how: str, marks: Marks) -> None:
     assert not alive(pid)
 
 
+def test_a_descendant_that_takes_long_to_be_gone_is_waited_for(marks: Marks) -> None:
+    with pytest.raises(ExceptionGroup), procession.scope() as s:
+        child = s.start(faults.with_big_descendant, marks.folder)
+        eventually(marks.made, 30)
+        child.process.kill()
+    (pid,) = map(int, marks.made())
+    assert not alive(pid)
+
+
 def test_a_time_limit_names_who_was_late() -> None:
     began = time.monotonic()
     with pytest.raises(TimeoutError) as caught, procession.scope(0.1, name="x") as s:
