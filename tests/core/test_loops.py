@@ -15,6 +15,7 @@ import pytest
 
 from eventloops import LOOPS, Run
 from procession.core import loops
+from procession.testing import leaks
 from procession.testing.watch import eventually
 
 
@@ -277,17 +278,17 @@ def test_ten_thousand_waits_are_one_descriptor_more(run: Run, pair: Any) -> None
 
     async def main() -> None:
         loop = loops.current()
-        before = len(os.listdir("/proc/self/fd"))
+        before = leaks.descriptors().total()
         async with run.tasks() as start:
             for _ in range(10_000 if run.library == "asyncio" else 2_000):
                 start(loop.usable, first.fileno())
             await run.sleep(0.01)
-            assert len(os.listdir("/proc/self/fd")) <= before + 1
+            assert leaks.descriptors().total() <= before + 1
             second.send(b"1")
 
-    before = len(os.listdir("/proc/self/fd"))
+    before = leaks.descriptors().total()
     run(main)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert leaks.descriptors().total() <= before
 
 
 def test_a_loop_that_ends_while_somebody_waits(pair: Any) -> None:

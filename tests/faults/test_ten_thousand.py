@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import threading
@@ -26,7 +27,7 @@ PROCESSES, QUEUES, LOCKS = 30, 20, 20
 def threads() -> list[str]:
     found = []
     for thread in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{thread}/comm") as file:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/self/task/{thread}/comm") as file:
             found.append(file.read().strip())
     return sorted(found)
 
@@ -35,7 +36,7 @@ def switches() -> int:
     """How often any of our threads has gone to sleep."""
     total = 0
     for thread in os.listdir("/proc/self/task"):
-        with open(f"/proc/self/task/{thread}/status") as file:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/self/task/{thread}/status") as file:
             total += int(file.read().partition("\nvoluntary_ctxt_switches:")[2].split()[0])
     return total
 

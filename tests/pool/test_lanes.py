@@ -58,7 +58,7 @@ def test_no_memory_is_left_of_lanes(no_memory_is_left: None) -> None:
         before = _native.commons_facts()["arena_used"]
         for _ in range(3):
             Lane(executor._engine).close()
-        assert _native.commons_facts()["arena_used"] == before
+        assert _native.commons_facts()["arena_used"] <= before
         served, open_ = Lane(executor._engine), Lane(executor._engine)
         assert put(served, same, 1).result(LIMIT) == 1
         served.close()

@@ -80,7 +80,7 @@ def test_what_is_never_loaded_is_given_back(tasks: Any) -> None:
     tasks._put_task(1, 0, b"x" * 300_000)
     tasks._put_task(2, 0, [Tasks()])
     tasks._get_tasks(9, 0)
-    assert cells() == before
+    assert cells() <= before
 
 
 def test_a_time_limit(tasks: Any) -> None:
@@ -256,7 +256,7 @@ def test_what_was_withdrawn_is_given_back(tasks: Any) -> None:
     tasks._put_task(3, 0, [Tasks()])
     assert tasks._withdraw(3)
     assert tasks._withdraw(2)
-    assert cells() == before
+    assert cells() <= before
 
 
 # --- packed objects ---
@@ -305,7 +305,7 @@ def test_what_is_packed_and_never_put_is_given_back() -> None:
     before = cells()
     _native.pack(b"x" * 300_000)
     _native.pack([Tasks(), bytearray(2_000_000)])
-    assert cells() == before
+    assert cells() <= before
 
 
 def test_a_fork_gives_back_nothing_of_its_parents(tasks: Any) -> None:

@@ -24,6 +24,7 @@ from procession import (
     wait_async,
 )
 from procession.process.watch import Watch
+from procession.testing import leaks
 from procession.testing.saboteurs import sleep_for_ever
 from procession.testing.watch import eventually
 
@@ -40,7 +41,7 @@ def start(target: Any = sleep_for_ever) -> Any:
 
 
 def open_descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return leaks.descriptors().total()
 
 
 def test_a_process_that_another_thread_closes_is_reported() -> None:

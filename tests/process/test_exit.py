@@ -146,7 +146,7 @@ def test_terminate_with_grace_kills_who_does_not(ctx: Any) -> None:
     process.terminate(grace=0.3)
     process.join(10)
     assert process.exitcode == -signal.SIGKILL
-    assert 0.25 < time.monotonic() - began < 3
+    assert 0.25 < time.monotonic() - began < 10
     os.close(read)
     os.close(write)
 

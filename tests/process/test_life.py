@@ -102,7 +102,7 @@ def test_alive_then_ended(ctx: Any) -> None:
     process.join(-1)
     began = time.monotonic()
     process.join(0.05)
-    assert 0.04 < time.monotonic() - began < 2
+    assert 0.04 < time.monotonic() - began < 10
     assert process.is_alive()
     process.kill()
     process.join()

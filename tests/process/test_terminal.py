@@ -37,7 +37,7 @@ def test_ctrl_c_stops_a_program_with_three_children(program: Any, method: str, h
     os.write(terminal, b"\x03")
     seen += read(terminal, lambda text: False)
     _, status = os.waitpid(pid, 0)
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 10
     os.close(terminal)
     assert os.waitstatus_to_exitcode(status) in (-2, 130, 1), seen
     assert seen.count("Traceback") == 1, seen

@@ -65,7 +65,7 @@ def test_wait_time_out(ctx: Any) -> None:
     with sleeper(ctx) as slow:
         began = time.monotonic()
         assert wait([slow], timeout=0.1) == (set(), {slow})
-        assert 0.09 < time.monotonic() - began < 2
+        assert 0.09 < time.monotonic() - began < 10
         assert wait([slow], timeout=0) == (set(), {slow})
         assert wait([slow], timeout=-1) == (set(), {slow})
 
@@ -160,7 +160,7 @@ def test_a_signal_whose_handler_raises_interrupts(ctx: Any, how: str) -> None:
             began = time.monotonic()
             with pytest.raises(Alarm):
                 alarmed(0.1, 0.1, call)
-            assert time.monotonic() - began < 2
+            assert time.monotonic() - began < 10
             assert slow.is_alive()
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -176,7 +176,7 @@ def test_a_signal_whose_handler_returns_does_not(ctx: Any) -> None:
             began = time.monotonic()
             slow.join(0.3)
             signal.setitimer(signal.ITIMER_REAL, 0)
-            assert 0.28 < time.monotonic() - began < 3
+            assert 0.28 < time.monotonic() - began < 10
             assert slow.exitcode is None
             assert len(seen) > 3
     finally:

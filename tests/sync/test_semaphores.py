@@ -229,4 +229,4 @@ def test_lifetime(make: Any) -> None:
     for _ in range(1000):
         with make(1):
             pass
-    assert _native.cells_in_use() == before
+    assert _native.cells_in_use() <= before

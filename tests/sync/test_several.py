@@ -51,7 +51,7 @@ def test_within_a_time_or_none() -> None:
         with pytest.raises(TimeoutError, match="could not be had within"):
             with acquire_all(*things, timeout=0.05):
                 raise AssertionError
-        assert 0.05 <= time.monotonic() - began < 1
+        assert 0.05 <= time.monotonic() - began < 10
         assert free([thing for thing in things if thing is not blocked]) == [True] * 5
         if isinstance(blocked, type(RLock())):
             things = tuple(RLock() if thing is blocked else thing for thing in things)

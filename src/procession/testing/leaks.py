@@ -23,7 +23,7 @@ from procession.process import oswait
 from procession.process.nursery import SPARES, nursery
 from procession.process.process import active_children
 
-__all__ = ["Leak", "Snapshot", "guard", "left_since", "settle", "take"]
+__all__ = ["Leak", "Snapshot", "descriptors", "guard", "left_since", "settle", "take"]
 
 
 class Leak(AssertionError):
@@ -64,19 +64,22 @@ def take() -> Snapshot:
     """A look at this process."""
     return Snapshot(
         frozenset(oswait.children() - oswait.hidden()),
-        _descriptors(),
+        descriptors(),
         frozenset(threading.enumerate()),
         len(os.listdir("/proc/self/task")),
     )
 
 
-def _descriptors() -> Counter[str]:
-    """How many descriptors there are of each thing."""
+def descriptors() -> Counter[str]:
+    """How many descriptors this process has of each thing; without those of /proc, which the reaper reads for a moment, after a
+    death, in a thread of its own."""
     found: Counter[str] = Counter()
     for fd in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:  # the one of listdir itself
+            continue
+        if target.startswith("/proc"):
             continue
         kind, _, _ = target.partition(":[")
         found[kind if kind in ("socket", "pipe") else target] += 1
