@@ -85,7 +85,7 @@ static void strike_with_children(pid_t pid, void *arg) {
     char text[KIN_COOKIE_SIZE];
     struct member who;
     /* A child with a cookie of another branch (a detached one) is not ours to end. */
-    if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) == 0 && kin_read_cookie(text, &who) && table_get(who) &&
+    if (proc_environ(&stat, KIN_COOKIE "=", text, sizeof text) == 0 && kin_read_cookie(text, &who) && table_get(who) &&
         !wanted(hunt, who))
         return;
     struct record *record = kin_record(pid, stat.start_time);
@@ -125,7 +125,7 @@ static void hunt_cookie(pid_t pid, void *arg) {
     if (stat.start_time < commons->founded_ticks || stat.state == 'Z') return;
     char text[KIN_COOKIE_SIZE];
     struct member who;
-    int r = proc_environ(pid, KIN_COOKIE "=", text, sizeof text);
+    int r = proc_environ(&stat, KIN_COOKIE "=", text, sizeof text);
     if (r == -ENODATA && proc_in_exec(pid)) hunt->unsure++;
     if (r < 0 || !kin_read_cookie(text, &who)) return;
     /* A member goes by its record, not by the cookie that it still wears; and it may be one only since the table's pass: a

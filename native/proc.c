@@ -32,8 +32,12 @@ int proc_stat(pid_t pid, struct proc_stat *out) {
     if (!field) return -EPROTO;
     int parent = 0;
     if (sscanf(field + 1, " %c %d", &out->state, &parent) != 2) return -EPROTO;
+    out->pid = pid;
     out->parent = parent;
-    for (int i = 2; i < 22 && field; i++) field = strchr(field + 1, ' '); /* fields 3 .. 22 follow the bracket */
+    for (int i = 2; i < 20 && field; i++) field = strchr(field + 1, ' '); /* fields 3 .. 22 follow the bracket */
+    out->headless = out->state == 'Z' && field && atoi(field + 1) > 1;
+    if (out->headless) out->state = 'S';
+    for (int i = 20; i < 22 && field; i++) field = strchr(field + 1, ' ');
     if (!field) return -EPROTO;
     out->start_time = strtoull(field, NULL, 10);
     return 0;
@@ -70,8 +74,39 @@ void proc_name(pid_t pid, char *out, size_t size) {
     if (n > 0 && out[n - 1] == '\n') out[n - 1] = 0;
 }
 
+static int each_number(const char *path, void (*each)(pid_t, void *), void *arg) {
+    DIR *dir = opendir(path);
+    if (!dir) return -errno;
+    for (struct dirent *entry; (entry = readdir(dir));)
+        if (isdigit((unsigned char)entry->d_name[0])) each((pid_t)atoi(entry->d_name), arg);
+    closedir(dir);
+    return 0;
+}
+
+static bool has_memory(pid_t thread) {
+    char path[48], size[64];
+    snprintf(path, sizeof path, "/proc/%d/statm", thread);
+    return read_file(path, size, sizeof size) > 0 && size[0] != '0';
+}
+
+static void take_thread(pid_t thread, void *arg) {
+    pid_t *found = arg;
+    if (*found == 0 && has_memory(thread)) *found = thread;
+}
+
+/* The first thread; another one when that has ended. */
+static pid_t with_memory(pid_t pid) {
+    char path[48];
+    pid_t found = 0;
+    if (has_memory(pid)) return pid;
+    snprintf(path, sizeof path, "/proc/%d/task", pid);
+    each_number(path, take_thread, &found);
+    return found ? found : pid;
+}
+
 bool proc_lacks(pid_t pid, const char *name) {
     char path[48], *line = NULL;
+    pid = with_memory(pid);
     snprintf(path, sizeof path, "/proc/%d/maps", pid);
     FILE *file = fopen(path, "re");
     if (!file) return false;
@@ -80,18 +115,7 @@ bool proc_lacks(pid_t pid, const char *name) {
     while (!found && getline(&line, &room, file) > 0) found = strstr(line, name) != NULL;
     free(line);
     fclose(file);
-    char size[64]; /* a process that ends loses its memory between two reads: then nothing was read to its end */
-    snprintf(path, sizeof path, "/proc/%d/statm", pid);
-    return !found && read_file(path, size, sizeof size) > 0 && size[0] != '0';
-}
-
-static int each_number(const char *path, void (*each)(pid_t, void *), void *arg) {
-    DIR *dir = opendir(path);
-    if (!dir) return -errno;
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (isdigit((unsigned char)entry->d_name[0])) each((pid_t)atoi(entry->d_name), arg);
-    closedir(dir);
-    return 0;
+    return !found && has_memory(pid); /* (a process that ends loses its memory between two reads) */
 }
 
 int proc_every(void (*each)(pid_t, void *), void *arg) { return each_number("/proc", each, arg); }
@@ -136,9 +160,10 @@ bool proc_in_exec(pid_t pid) {
     return memory > 0 && (end == 0 || (end == begin && (state == 'R' || state == 'D')));
 }
 
-int proc_environ(pid_t pid, const char *key, char *value, size_t size) {
+/* `thread` is a process, or any thread of it. */
+static int environ_of(pid_t thread, const char *key, char *value, size_t size) {
     char path[48];
-    snprintf(path, sizeof path, "/proc/%d/environ", pid);
+    snprintf(path, sizeof path, "/proc/%d/environ", thread);
     FILE *file = fopen(path, "re");
     if (!file) return -errno;
     char *variable = NULL;
@@ -153,4 +178,8 @@ int proc_environ(pid_t pid, const char *key, char *value, size_t size) {
     free(variable);
     fclose(file);
     return found;
+}
+
+int proc_environ(const struct proc_stat *who, const char *key, char *value, size_t size) {
+    return environ_of(who->headless ? with_memory(who->pid) : who->pid, key, value, size);
 }

@@ -7,7 +7,9 @@
 #include <sys/types.h>
 
 struct proc_stat {
+    pid_t pid;
     char state;          /* R S D T t Z X I ... */
+    bool headless;       /* its first thread has ended (and would be a zombie), others go on: `state` is S */
     pid_t parent;
     uint64_t start_time; /* clock ticks since boot */
 };
@@ -30,7 +32,7 @@ void proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
 int proc_every(void (*each)(pid_t pid, void *arg), void *arg);
 /* Find `key` (with its "=") at the start of a variable in the environment the process was started with, and
  * copy the value. -ENOENT when it is not there; -ENODATA when there is no environment at all. */
-int proc_environ(pid_t pid, const char *key, char *value, size_t size);
+int proc_environ(const struct proc_stat *who, const char *key, char *value, size_t size);
 /* It has no environment because it is within an exec(): it has the memory of its new program already, and not yet what
  * stands in that. */
 bool proc_in_exec(pid_t pid);

@@ -91,7 +91,7 @@ static void note_cookie(pid_t pid, void *arg) {
     struct member who;
     struct proc_stat stat;
     if (proc_stat(pid, &stat) < 0 || stat.state == 'Z' || stat.start_time < commons->founded_ticks) return;
-    if (proc_environ(pid, KIN_COOKIE "=", text, sizeof text) < 0 || !kin_read_cookie(text, &who)) return;
+    if (proc_environ(&stat, KIN_COOKIE "=", text, sizeof text) < 0 || !kin_read_cookie(text, &who)) return;
     if (table_get(who)) needed[who.slot] = 1;
 }
 

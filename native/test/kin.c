@@ -2,6 +2,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 
 #include "../arena.h"
 #include "../clock.h"
@@ -78,10 +79,12 @@ static void the_cookie_is_worn(void) {
     char cookie[KIN_COOKIE_SIZE], seen[KIN_COOKIE_SIZE];
     kin_cookie(second, cookie);
     CHECK(self_wear_cookie(first) == 0 && self_wear_cookie(second) == 0);
-    CHECK(proc_environ(getpid(), KIN_COOKIE "=", seen, sizeof seen) == 0 && strcmp(seen, cookie) == 0);
+    struct proc_stat me;
+    CHECK(proc_stat(getpid(), &me) == 0);
+    CHECK(proc_environ(&me, KIN_COOKIE "=", seen, sizeof seen) == 0 && strcmp(seen, cookie) == 0);
     kin_cookie(first, seen);
     CHECK(strcmp(seen, cookie) != 0);
-    CHECK(proc_environ(getpid(), "NO_SUCH_VARIABLE=", seen, sizeof seen) == -ENOENT);
+    CHECK(proc_environ(&me, "NO_SUCH_VARIABLE=", seen, sizeof seen) == -ENOENT);
     commons_leave();
 }
 
@@ -182,13 +185,40 @@ static void a_process_within_an_exec_is_found(void) {
         pid_t pid = fork();
         if (pid == 0) exec_sleep(dead, PLAIN);
         while (!has_execed(pid)) continue;
-        bool bare = proc_environ(pid, KIN_COOKIE "=", cookie, sizeof cookie) == -ENODATA;
+        struct proc_stat who = {.pid = pid};
+        bool bare = proc_environ(&who, KIN_COOKIE "=", cookie, sizeof cookie) == -ENODATA;
         bool within = bare && proc_in_exec(pid);
-        CHECK(!bare || within || proc_environ(pid, KIN_COOKIE "=", cookie, sizeof cookie) == 0);
+        CHECK(!bare || within || proc_environ(&who, KIN_COOKIE "=", cookie, sizeof cookie) == 0);
         CHECK(hunt_signal(dead, SIGKILL) == 1);
         end_of(pid, SIGKILL);
     }
     CHECK(!proc_in_exec(getpid()) && !proc_in_exec(2)); /* (a thread of the kernel, or nobody) */
+    commons_leave();
+}
+
+static void *go_on(void *unused) {
+    (void)unused;
+    sleep_for_ever();
+}
+
+/* Its first thread has ended: /proc calls it a zombie, and gives its environment to who asks for another thread's only. */
+static void a_process_without_its_first_thread_is_found(void) {
+    begin();
+    struct member dead = add(nobody, 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        pthread_t thread;
+        CHECK(self_wear_cookie(dead) == 0 && pthread_create(&thread, NULL, go_on, NULL) == 0);
+        pthread_exit(NULL);
+    }
+    struct proc_stat stat = {0};
+    EVENTUALLY(proc_stat(pid, &stat) == 0 && stat.headless);
+    CHECK(stat.state == 'S' && proc_is(pid, stat.start_time));
+    sweep_mark_dead(dead);
+    sweep_all();
+    CHECK(!proc_is(pid, stat.start_time));
+    CHECK(proc_stat(pid, &stat) == 0 && stat.state == 'Z' && !stat.headless);
+    end_of(pid, SIGKILL);
     commons_leave();
 }
 
@@ -378,6 +408,7 @@ int main(int argc, char **argv) {
     CASE(a_signal_reaches_all_below_but_the_detached);
     CASE(a_sweep_ends_everything_but_the_detached);
     CASE(a_process_within_an_exec_is_found);
+    CASE(a_process_without_its_first_thread_is_found);
     CASE(records_and_memory_of_the_dead_are_freed);
     CASE(the_living_parent_buries_first);
     CASE(a_deep_chain_is_ended);

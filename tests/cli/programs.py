@@ -17,6 +17,7 @@ EVERY_KIND = (
     NOTE
     + """
 import multiprocessing, signal, subprocess, sys, time
+from procession.testing.saboteurs import leave_descendants
 
 def child():
     note("grandchild", subprocess.Popen(["sleep", "3600"]).pid)
@@ -27,6 +28,7 @@ multiprocessing.Process(target=child, daemon=True).start()
 note("plain", subprocess.Popen(["sleep", "3600"]).pid)
 note("session", subprocess.Popen(["sleep", "3600"], start_new_session=True).pid)
 note("no-environment", subprocess.Popen(["/bin/sleep", "3600"], env={}).pid)
+note("headless", *leave_descendants("headless"))
 # the daemon's way, with nothing that leads back: no parent, a session of its own, an empty environment
 pid = os.fork()
 if pid == 0:
@@ -37,10 +39,10 @@ if pid == 0:
     note("daemon", again)
     os._exit(0)
 os.waitpid(pid, 0)
-while len(open(FILE).read().splitlines()) < 6:
+while len(open(FILE).read().splitlines()) < 7:
     time.sleep(0.005)
 note("program", os.getpid())
 THEN
 """
 )
-KINDS = ("process", "grandchild", "plain", "session", "no-environment", "daemon")
+KINDS = ("process", "grandchild", "plain", "session", "no-environment", "headless", "daemon")

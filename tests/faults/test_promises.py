@@ -131,7 +131,7 @@ def tree(program: Any, method: str, end: str, depth: int = 3, kinds: tuple[str, 
 @pytest.mark.parametrize("how", ["returns", "raises", "os._exit", "SIGKILL", "SIGTERM"])
 def test_the_end_of_the_root_is_the_end_of_all(program: Any, method: str, how: str) -> None:
     end = {"raises": "raise RuntimeError('on purpose')", "os._exit": "os._exit(3)"}.get(how, "pass")
-    kinds = ("subprocess", "fork", "session", "double")
+    kinds = ("subprocess", "fork", "session", "double", "headless")
     parent, everyone = tree(program, method, end, kinds=kinds)
     assert len(everyone) >= 3 + 3 * len(kinds)
     if how.startswith("SIG"):
@@ -143,7 +143,7 @@ def test_the_end_of_the_root_is_the_end_of_all(program: Any, method: str, how: s
 
 @pytest.mark.parametrize("method", ["zygote", "fork", "spawn"])
 def test_the_end_of_a_child_is_the_end_of_all_below(program: Any, method: str) -> None:
-    parent, everyone = tree(program, method, "pass", kinds=("subprocess", "fork", "session", "double"))
+    parent, everyone = tree(program, method, "pass", kinds=("subprocess", "fork", "session", "double", "headless"))
     first = identity(int((program.folder / "pids").read_text().split()[0]))
     assert first is not None
     below = [who for who in map(identity, map(int, (program.folder / "pids").read_text().split()[:-1])) if who]

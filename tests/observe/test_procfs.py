@@ -10,6 +10,7 @@ import pytest
 
 from procession import _native
 from procession.observe import procfs
+from procession.testing import saboteurs, watch
 
 GONE = 999_999_999
 
@@ -43,6 +44,24 @@ def test_what_is_gone_is_not_there() -> None:
     assert procfs.command(GONE) == ""
     assert procfs.memory_kib(GONE) == 0
     assert not procfs.is_plain(GONE)
+
+
+def test_one_whose_first_thread_has_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """/proc calls it a zombie, and shows what it has only among its other threads."""
+    monkeypatch.setenv("KEY", "value")
+    (pid,) = saboteurs.leave_descendants("headless")
+    try:
+        stat, native = procfs.stat(pid), _native.proc_stat(pid)
+        assert stat is not None
+        assert native is not None
+        assert stat.letter == native[0] == "S"
+        assert procfs.environment(pid, "KEY") == "value"
+        assert "ctypes" in procfs.command(pid)
+        assert procfs.is_plain(pid)
+        assert watch.is_running(watch.Identity(pid, stat.start_time))
+    finally:
+        os.kill(pid, 9)
+        os.waitpid(pid, 0)
 
 
 def test_environment_command_and_memory() -> None:

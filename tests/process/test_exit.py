@@ -155,7 +155,7 @@ def test_terminate_with_grace_reaches_all_that_it_started(ctx: Any, tmp_path: An
     from procession.testing.watch import identity, wait_gone
 
     def target() -> None:
-        pids = saboteurs.leave_descendants("subprocess", "fork", "session", "double")
+        pids = saboteurs.leave_descendants("subprocess", "fork", "session", "double", "headless")
         (tmp_path / "pids.tmp").write_text(" ".join(map(str, pids)))
         (tmp_path / "pids.tmp").rename(tmp_path / "pids")
         saboteurs.sleep_for_ever()

@@ -19,7 +19,7 @@ class Stat(NamedTuple):
 
     pid: int
     name: str
-    letter: str  #: R S D T t Z X I
+    letter: str  #: R S D T t Z X I; S for one whose first thread has ended while others go on (/proc says Z)
     parent: int
     group: int
     start_time: int  #: clock ticks since boot: with the pid, the process's identity
@@ -34,6 +34,22 @@ def _read(path: str) -> bytes:
         return b""
 
 
+def _of_any_thread(pid: int, name: str) -> bytes:
+    """What all threads have in common. When the first one has ended, another has it."""
+    found = _read(f"/proc/{pid}/{name}")
+    if found.strip(b"0 \n"):  # (its size is told in zeros then)
+        return found
+    others = (_read(f"/proc/{pid}/task/{thread}/{name}") for thread in _threads(pid))
+    return next((text for text in others if text.strip(b"0 \n")), found)
+
+
+def _threads(pid: int) -> list[str]:
+    try:
+        return os.listdir(f"/proc/{pid}/task")
+    except OSError:
+        return []
+
+
 def stat(pid: int) -> Stat | None:
     """The process with this pid, or None."""
     line = _read(f"/proc/{pid}/stat")
@@ -43,7 +59,8 @@ def stat(pid: int) -> Stat | None:
     name = before.partition(b"(")[2].decode(errors="replace")
     f = after.split()
     cpu = (int(f[11]) + int(f[12])) / _TICKS
-    return Stat(pid, name, f[0].decode(), int(f[1]), int(f[2]), int(f[19]), cpu)
+    headless = f[0] == b"Z" and int(f[17]) > 1
+    return Stat(pid, name, "S" if headless else f[0].decode(), int(f[1]), int(f[2]), int(f[19]), cpu)
 
 
 def all_stats() -> dict[int, Stat]:
@@ -55,11 +72,7 @@ def all_stats() -> dict[int, Stat]:
 def children(pid: int) -> list[int]:
     """The pids of the children of all its threads, zombies among them."""
     found: list[int] = []
-    try:
-        threads = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return found
-    for thread in threads:
+    for thread in _threads(pid):
         found += map(int, _read(f"/proc/{pid}/task/{thread}/children").split())
     return found
 
@@ -67,7 +80,7 @@ def children(pid: int) -> list[int]:
 def environment(pid: int, key: str) -> str | None:
     """A variable of the environment that it was started with; None if it is not set or not ours to read."""
     prefix = os.fsencode(key) + b"="
-    for variable in _read(f"/proc/{pid}/environ").split(b"\0"):
+    for variable in _of_any_thread(pid, "environ").split(b"\0"):
         if variable.startswith(prefix):
             return os.fsdecode(variable[len(prefix) :])
     return None
@@ -75,14 +88,14 @@ def environment(pid: int, key: str) -> str | None:
 
 def is_plain(pid: int) -> bool:
     """Whether it has memory, and no family's shared memory in it."""
-    maps = _read(f"/proc/{pid}/maps")
+    maps = _of_any_thread(pid, "maps")
     # (One that ends loses its memory between two reads: what still has some afterwards was read to the end.)
-    return COMMONS not in maps and _read(f"/proc/{pid}/statm")[:1] not in (b"", b"0")
+    return COMMONS not in maps and _of_any_thread(pid, "statm")[:1] not in (b"", b"0")
 
 
 def command(pid: int) -> str:
     """Its command line, blanks between the arguments; empty for a zombie or a kernel thread."""
-    return _read(f"/proc/{pid}/cmdline").rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
+    return _of_any_thread(pid, "cmdline").rstrip(b"\0").replace(b"\0", b" ").decode(errors="replace")
 
 
 def memory_kib(pid: int) -> int:

@@ -102,7 +102,7 @@ def hold_the_gil(seconds: float) -> None:
 
 def leave_descendants(*kinds: str) -> list[int]:
     """Start plain descendants of these kinds ("subprocess", "fork", "session": a setsid'ed one, "double": one whose parent has
-    gone) that would live for an hour; their pids."""
+    gone, "headless": one whose first thread has ended, which /proc calls a zombie) that would live for an hour; their pids."""
     return [_KINDS[kind]() for kind in kinds]
 
 
@@ -147,7 +147,22 @@ def _double() -> int:
     return grandchild
 
 
-_KINDS = {"subprocess": _subprocess, "session": _session, "fork": _fork, "double": _double}
+def _headless() -> int:
+    import subprocess
+
+    leave = 60 if os.uname().machine == "x86_64" else 93  # the system call that ends a thread, not the process
+    code = "import ctypes, threading, time; threading.Thread(target=time.sleep, args=(3600,)).start(); "
+    code += f"ctypes.CDLL(None).syscall({leave}, 0)"
+    process = subprocess.Popen([sys.executable, "-S", "-c", code])
+    process.returncode = 0
+    while True:
+        with open(f"/proc/{process.pid}/stat") as file:
+            if file.read().rpartition(")")[2].split()[0] == "Z":
+                return process.pid
+        time.sleep(0.001)
+
+
+_KINDS = {"subprocess": _subprocess, "session": _session, "fork": _fork, "double": _double, "headless": _headless}
 
 
 class Unpicklable:
