@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import TYPE_CHECKING, Any
 
+from procession.core.counts import count_of
 from procession.pool import atexit, dropping, tokens
 from procession.pool.contexts import context_of
 from procession.pool.engine import Engine
@@ -65,7 +66,7 @@ class ProcessPoolExecutor(Face, Executor):
     ) -> None:
         if max_workers is None:
             max_workers = tokens.default_workers()
-        elif max_workers <= 0:
+        elif (max_workers := count_of(max_workers, "max_workers")) <= 0:
             raise ValueError("max_workers must be greater than 0")
         if initializer is not None and not callable(initializer):
             raise TypeError("initializer must be a callable")
@@ -139,7 +140,7 @@ class ProcessPoolExecutor(Face, Executor):
 
     def resize(self, max_workers: int) -> None:
         """From now on there are at most so many workers. Those beyond leave after the task that they have. Does not block."""
-        if max_workers <= 0:
+        if (max_workers := count_of(max_workers, "max_workers")) <= 0:
             raise ValueError(f"max_workers must be greater than 0; got {max_workers}")
         self._engine.resize(max_workers)
         self._max_workers = max_workers

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Generator, Iterable, Iterat
 from typing import TYPE_CHECKING, Any
 
 from procession.core import loops
+from procession.core.counts import count_of
 from procession.core.seconds import timeout_of
 from procession.pool import dropping, verdicts
 from procession.pool import progress as bars
@@ -93,7 +94,7 @@ def executor_map(
     buffersize: int | None, progress: Any, options: Options,
 ) -> Results:  # fmt: skip
     """`ProcessPoolExecutor.map`."""
-    if chunksize < 1:
+    if (chunksize := count_of(chunksize, "chunksize")) < 1:
         raise ValueError("chunksize must be >= 1.")
     if buffersize is not None and not isinstance(buffersize, int):
         raise TypeError("buffersize must be an integer or None")

@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from procession.core.counts import count_of
 from procession.pool import atexit, dropping, tokens
 from procession.pool import progress as bars
 from procession.pool.contexts import context_of
@@ -58,7 +59,7 @@ class Pool(Face):
         self._states = [INIT]  # (one for all views)
         if processes is None:
             processes = tokens.default_workers()
-        if processes < 1:
+        if (processes := count_of(processes, "processes")) < 1:
             raise ValueError("Number of processes must be at least 1")
         if maxtasksperchild is not None and (not isinstance(maxtasksperchild, int) or maxtasksperchild <= 0):
             raise ValueError("maxtasksperchild must be a positive int or None")
@@ -148,7 +149,7 @@ class Pool(Face):
             iterable = list(iterable)
         if chunksize is None and self._options is not PLAIN:
             chunksize = 1  # (they hold for each item, not for as many as we should gather)
-        size = None if chunksize is None else max(chunksize, 1)
+        size = None if chunksize is None else max(count_of(chunksize, "chunksize"), 1)
         sized: Any = iterable
         stream = self._stream(func, iterable, star, size, True, len(sized), None, progress)
         result = MapResult(stream, self._engine, callback, error_callback)
@@ -165,7 +166,7 @@ class Pool(Face):
 
     def _imap(self, func: Function, iterable: Items, chunksize: int, ordered: bool, progress: Any) -> IMapIterator:
         self._check_running()
-        if chunksize < 1:
+        if (chunksize := count_of(chunksize, "chunksize")) < 1:
             raise ValueError(f"Chunksize must be 1+, not {chunksize:n}")
         sized: Any = iterable
         length = len(sized) if hasattr(iterable, "__len__") else None

@@ -6,7 +6,6 @@ import os
 import threading
 from typing import Any
 
-from procession.pool import tokens
 from procession.pool.executor import ProcessPoolExecutor
 
 __all__ = ["get_reusable_executor"]
@@ -39,8 +38,8 @@ def get_reusable_executor(
             if max_workers is not None and max_workers != pool._max_workers:
                 pool.resize(max_workers)
             return pool
+        _pool = ProcessPoolExecutor(max_workers, **how)
+        _made_by, _how = os.getpid(), how
         if pool is not None and usable:
             pool.shutdown(wait=False)
-        _pool = ProcessPoolExecutor(max_workers or tokens.default_workers(), **how)
-        _made_by, _how = os.getpid(), how
         return _pool

@@ -8,6 +8,7 @@ from types import GenericAlias
 from typing import Any
 
 from procession import _native
+from procession.core.counts import count_of
 from procession.errors import Closed
 from procession.process import callbacks
 from procession.process.family import family
@@ -167,7 +168,7 @@ class Queue(_Messages):
 
     def get_many(self, most: int | None = None, block: bool = True, timeout: float | None = None) -> list[Any]:
         """All messages that are there, up to `most`; waits for the first as `get` does, and for no other."""
-        if most is not None and most < 1:
+        if most is not None and (most := count_of(most, "most")) < 1:
             raise ValueError(f"most must be at least 1, or None for all; got {most!r}")
         first = [self.get(block, timeout)]
         return first + self._get_more(_MOST if most is None else most - 1)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import operator
 import threading
 from collections.abc import Callable
 from typing import Any
 
 from procession import _native
 from procession.core import loops
+from procession.core.counts import count_of
 from procession.core.seconds import timeout_of
 from procession.process.waitable import Waitable
 from procession.sync import tasks
@@ -33,7 +33,7 @@ class Barrier(Handle, Waitable, _native.Barrier):
     def __new__(
         cls, parties: int, action: Callable[[], object] | None = None, timeout: float | None = None, *, ctx: Any = None
     ) -> Any:
-        number = operator.index(parties)
+        number = count_of(parties, "parties")
         if not 1 <= number <= _MOST:
             raise ValueError(f"parties must be from 1 to {_MOST}; got {number}")
         if action is not None and not callable(action):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from procession import _native
 from procession.core import loops
+from procession.core.counts import count_of
 from procession.core.seconds import timeout_of
 from procession.process.waitable import Waitable
 from procession.sync import losses, tasks
@@ -101,6 +102,7 @@ class Condition(Handle, Waitable, _native.Condition):
 
     def notify(self, n: int = 1) -> None:
         """Let the `n` that have waited longest go on. Raises AssertionError if the lock is not held by the caller."""
+        n = count_of(n, "n")
         if not self._lock._is_mine():
             raise AssertionError("lock is not owned")
         if n > 0:

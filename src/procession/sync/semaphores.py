@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import errno
-import operator
 from typing import Any
 
 from procession import _native
+from procession.core.counts import count_of
 from procession.sync import people, shares, tasks
 from procession.sync.handles import Watchable, make
 
@@ -19,7 +19,7 @@ _ROBUST_MAX = 0x3FFFFFFF
 
 def checked(value: Any, robust: bool) -> int:
     """A semaphore's first value. Raises as `multiprocessing`'s does: TypeError, OSError (EINVAL), OverflowError."""
-    number = operator.index(value)
+    number = count_of(value, "a semaphore's value")
     most = _ROBUST_MAX if robust else SEM_VALUE_MAX
     if number < 0:
         raise OSError(errno.EINVAL, f"a semaphore's value must be 0 or more; got {number}")
