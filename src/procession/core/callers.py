@@ -18,7 +18,7 @@ from typing import Any
 
 from procession.core import forkhooks
 
-__all__ = ["call", "drain"]
+__all__ = ["call", "call_back", "drain"]
 
 PATIENCE = 0.1  #: for so long others wait for one that runs, in seconds
 IDLENESS = 1.0  #: so long a thread waits for more, in seconds
@@ -243,6 +243,21 @@ def call(function: Callable[..., object], *args: Any) -> None:
     asked for.
     """
     _callers.call(function, args)
+
+
+def call_back(functions: list[Callable[[Any], object]], future: Any) -> None:
+    """Call each with that future, in order, as `call` does; what one raises is logged, as `concurrent.futures` does it."""
+    for function in functions:
+        call(_call_back, function, future)
+
+
+def _call_back(function: Callable[[Any], object], future: Any) -> None:
+    try:
+        function(future)
+    except Exception:
+        from concurrent.futures import _base
+
+        _base.LOGGER.exception("exception calling callback for %r", future)
 
 
 def drain(timeout: float | None = None) -> bool:

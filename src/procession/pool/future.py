@@ -26,7 +26,6 @@ _OPEN = (_PENDING, _RUNNING)
 _making = threading.Lock()
 
 
-
 class Future(Task, Awaiting, _base.Future):  # type: ignore[type-arg]
     """A true `concurrent.futures.Future` of a task in a pool of processes; `wait`, `as_completed`, `asyncio.wrap_future` take
     it.
@@ -219,8 +218,7 @@ class Future(Task, Awaiting, _base.Future):  # type: ignore[type-arg]
                 (waiter.add_cancelled if self._state == _NOTIFIED else self._add_to(waiter))(self)
             condition.notify_all()
             calls, self._done_callbacks = self._done_callbacks, []
-        for call in calls:
-            callers.call(_run_callback, call, self)
+        callers.call_back(calls, self)
 
     def _add_to(self, waiter: Any) -> Callable[[Any], None]:
         failed = self._error is not None or self._kind not in (None, Kind.VALUE)
@@ -230,10 +228,3 @@ class Future(Task, Awaiting, _base.Future):  # type: ignore[type-arg]
     def _drop(self) -> None:
         """What was only needed to run it."""
         self.job = self.function = None
-
-
-def _run_callback(call: Callable[[Any], object], future: Future) -> None:
-    try:
-        call(future)
-    except Exception:
-        _base.LOGGER.exception("exception calling callback for %r", future)

@@ -249,8 +249,7 @@ class Handle(Future[T]):
     def _invoke_callbacks(self) -> None:
         calls: list[Any] = self._done_callbacks
         self._done_callbacks: list[Any] = []
-        for call in calls:
-            callers.call(_run_callback, call, self)
+        callers.call_back(calls, self)
 
     def _unpack(self) -> None:
         """Unpickle what it said. In the caller's thread: this runs the user's code."""
@@ -277,10 +276,3 @@ def _in_terms_of_its_call(error: UnpicklableError) -> UnpicklableError:
     index, given = int(error.part[5:-1]), ("queue", "number", "target", "kwargs")
     part = given[index] if index < len(given) else f"args[{index - len(given)}]"
     return UnpicklableError(error.process, part, error.reason)
-
-
-def _run_callback(call: Callable[[Any], object], handle: Handle[Any]) -> None:
-    try:
-        call(handle)
-    except Exception:
-        _base.LOGGER.exception("exception calling callback for %r", handle)
