@@ -15,7 +15,7 @@ from queue import Empty
 from typing import Any
 
 from procession import _native
-from procession.core import codec, forkhooks
+from procession.core import callers, codec, forkhooks
 from procession.core.seconds import timeout_of
 from procession.dispatch.guests import Ask, Reply
 from procession.pool import messages, verdicts, worker
@@ -138,10 +138,16 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
         return True
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
-        """Call it when this has ended, in a thread of ours."""
+        """Call it when this has ended, in a thread of ours; at once if it has."""
         super().add_done_callback(fn)
         if not self.is_over():
             self.link.listen(self)
+
+    def _invoke_callbacks(self) -> None:
+        """(Not in place: who reads the answers is here, and a callback may wait for another one.)"""
+        calls: list[Any] = self._done_callbacks
+        self._done_callbacks: list[Any] = []
+        callers.call_back(calls, self)
 
     def _check_here(self) -> None:
         if not self.is_over():
@@ -203,7 +209,11 @@ class Link:
     def call(self, future: FarFuture, ask: Ask, *what: Any) -> None:
         call = next(self._calls)
         self._open[call] = future
-        future.submit(ask, call, *what)
+        try:
+            future.submit(ask, call, *what)
+        except BaseException:  # (it was not sent, or is nobody's)
+            self._open.pop(call, None)
+            raise
 
     # --- answers ---
 
@@ -230,9 +240,7 @@ class Link:
         """Take what is there. Does not block."""
         if not self.ours:
             return
-        with self._lead as mine:
-            if mine:
-                self._take(0)
+        self._read(0)
 
     def _read_until(self, ready: Callable[[], bool], timeout: float | None) -> bool:
         timeout = timeout_of(timeout)
@@ -241,23 +249,31 @@ class Link:
             left = None if deadline is None else deadline - time.monotonic()
             if left is not None and left <= 0:
                 return False
-            try:
-                with self._lead as mine:
-                    if mine:
-                        self._take(left)
-            finally:
-                with self._came:
-                    if mine:
-                        self._came.notify_all()  # (another may lead)
-                    elif self._lead.held and not ready():
-                        self._came.wait(left)
+            if self._read(left):
+                continue
+            with self._came:
+                if self._lead.held and not ready():
+                    self._came.wait(left)
         return True
+
+    def _read(self, left: float | None) -> bool:
+        """Take what comes, unless another does. Whether we did: those who sleep meanwhile look again then, and one may lead."""
+        mine = False
+        try:
+            with self._lead as mine:
+                if mine:
+                    self._take(left)
+        finally:
+            if mine:
+                with self._came:
+                    self._came.notify_all()
+        return mine
 
     def _take(self, left: float | None) -> None:
         """Wait for an answer; hand on what is there. (If we are interrupted in the middle it is done once more.)"""
         try:
             with suppress(Empty):
-                self._replies._get_tasks(BATCH, left, self._inbox)
+                self._replies._get_tasks(BATCH, 0 if self._inbox else left, self._inbox)
         finally:
             for call, kind, payload in self._inbox:
                 future = self._open.get(call)
