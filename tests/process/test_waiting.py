@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import os
+import pathlib
 import signal
 import socket
 import threading
@@ -17,6 +18,8 @@ import pytest
 
 import procession
 from procession import ALL_COMPLETED, FIRST_COMPLETED, FIRST_EXCEPTION, ProcessStateError, wait
+from procession.process import callbacks
+from procession.process.watch import Watch
 from procession.testing.saboteurs import sleep_for_ever
 from procession.testing.watch import eventually
 
@@ -95,6 +98,26 @@ def test_wait_takes_a_mix(ctx: Any) -> None:
         thing.close()
     os.close(read)
     os.close(write)
+
+
+def test_a_regular_file_can_be_read_by_whatever_name(tmp_path: pathlib.Path) -> None:
+    with (tmp_path / "file").open("w") as file:
+        assert wait([file, file.fileno()], 1).done == {file, file.fileno()}
+
+
+def test_a_bell_for_which_there_was_no_room_is_tried_anew() -> None:
+    event, watch = procession.Event(), Watch()
+    epoll, watch._epoll = watch._epoll, None  # type: ignore[assignment]
+    with pytest.raises(AttributeError):
+        watch.add(event)
+    watch._epoll = epoll
+    watch.add(event)
+    event.set()
+    events = watch.sleep(10)
+    assert events
+    watch.look(events)
+    assert list(watch.done()) == [event]
+    watch.close()
 
 
 def test_wait_refuses_what_cannot_be_waited_for(ctx: Any) -> None:
@@ -205,6 +228,16 @@ def test_a_callback_on_an_ended_process(ctx: Any) -> None:
     calls: list[Any] = []
     process.add_done_callback(calls.append)
     eventually(lambda: calls == [process])
+
+
+def test_one_of_ours_that_raises_ends_no_thread(ctx: Any, capfd: Any) -> None:
+    came = threading.Event()
+    process = start(ctx)
+    callbacks.add(process, lambda process: 1 / 0, quick=True)
+    callbacks.add(process, lambda process: came.set(), quick=True)
+    assert came.wait(10)
+    process.join()
+    assert "ZeroDivisionError" in capfd.readouterr().err
 
 
 def test_a_callback_that_raises_is_reported_and_harms_no_other(ctx: Any, capfd: Any) -> None:

@@ -39,8 +39,8 @@ class Pending:
         self.entry: Entry | None = None
 
     def call(self) -> None:
-        if self.quick:
-            self.function(self.thing)
+        if self.quick:  # (if it raises, the thread goes on for the others)
+            _call_back(self.function, self.thing)
         else:  # (a user's, which may take its time, or hang)
             callers.call(_call_back, self.function, self.thing)
 

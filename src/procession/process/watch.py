@@ -127,16 +127,15 @@ class Watch:
 
     def _add_fd(self, entry: Entry, fd: int) -> None:
         entry.fd = fd
-        known = self._by_fd.setdefault(fd, [])
-        known.append(entry)
-        if len(known) > 1:
-            return
+        self._by_fd.setdefault(fd, []).append(entry)
         try:
             self._epoll.register(fd, select.EPOLLIN)
+        except FileExistsError:  # (for another entry)
+            pass
         except PermissionError:  # a regular file: it can always be read
             self._note(entry)
         except BaseException:
-            del self._by_fd[fd]
+            self._remove_fd(entry)
             raise
 
     def _add_connection(self, entry: Entry) -> None:
@@ -165,8 +164,9 @@ class Watch:
 
     def _channel(self) -> _native.Bell:
         if self._bell is None:
-            self._bell = _native.Bell()
-            self._epoll.register(self._bell.fd, select.EPOLLIN)
+            bell = _native.Bell()
+            self._epoll.register(bell.fd, select.EPOLLIN)
+            self._bell = bell  # (not before: one that is not in the epoll would wake nobody)
         return self._bell
 
     def remove(self, entry: Entry, reported: bool = False) -> None:
