@@ -7,13 +7,14 @@ import itertools
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import procession
 from procession.pool.executor import ProcessPoolExecutor
-from procession.pool.streams import AHEAD
+from procession.pool.streams import AHEAD, Stream
 from procession.testing.watch import eventually
 
 LIMIT = 20.0
@@ -361,3 +362,16 @@ def test_several_streams_at_once(executor: ProcessPoolExecutor) -> None:
     assert rows == [(1, number, number**2) for number in range(100)]
     for stream in streams:
         stream.close()  # type: ignore[attr-defined]
+
+
+def test_who_is_interrupted_waits_no_more() -> None:
+    stream = Stream.__new__(Stream)
+    stream._lock, stream._parked, stream._feeder = threading.RLock(), 0, threading.current_thread()
+
+    def interrupted(timeout: float | None) -> None:
+        raise KeyboardInterrupt
+
+    stream._came = SimpleNamespace(wait=interrupted)  # type: ignore[assignment]
+    with pytest.raises(KeyboardInterrupt):
+        stream._park(lambda: False, None)
+    assert stream._parked == 0

@@ -188,8 +188,10 @@ class Fetched:
         with self._lock:
             if not ready() and not self._wants_food():
                 self._parked += 1
-                self._came.wait(timeout)
-                self._parked -= 1
+                try:
+                    self._came.wait(timeout)
+                finally:
+                    self._parked -= 1
 
     # --- waiting in an event loop ---
 
