@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 from collections.abc import Callable
 
 from procession import _native
@@ -18,11 +17,8 @@ class Timer:
     """Calls ``function()`` once, after `seconds`, unless it is cancelled. `function` must be quick. Raises OSError when there
     is no descriptor for it, RuntimeError when there is no thread. In a forked child it never calls."""
 
-    _popen = None
-
     def __init__(self, seconds: float, function: Callable[[], object]) -> None:
         self._function: Callable[[], object] | None = function
-        self._until = time.monotonic() + seconds
         self._pid = os.getpid()
         self._lock = threading.Lock()  # for the descriptor, whose number is another's when it is closed
         self._fd = _native.timer_open(seconds)
@@ -32,16 +28,8 @@ class Timer:
             self._close()
             raise
 
-    @property
-    def sentinel(self) -> int:
-        return self._fd
-
     def fileno(self) -> int:
         return self._fd
-
-    def left(self) -> float:
-        """Seconds until it is due."""
-        return max(0.0, self._until - time.monotonic())
 
     def cancel(self) -> None:
         """It is not called any more, if it was not yet. May be called again; does not block."""
