@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from procession.core import codec
-from procession.dispatch.guests import Ask, Reply
+from procession.dispatch.guests import Ask, Reply, written
 from procession.dispatch.link import FarFuture, Link, link_here, waiter
 from procession.dispatch.queue import DispatchQueue, check_block
 from procession.pool import worker
@@ -56,7 +56,7 @@ class FarQueue(DispatchQueue):
             name = getattr(args[0] if f is _calls else f, "__qualname__", None)
             future._written = barrier, name if type(name) is str else None, data  # type: ignore[attr-defined]
         except Exception as error:
-            future.set_result((Reply.FAILED, codec.dumps(error, whole=True)[0]))
+            future.set_result((Reply.FAILED, written(error)))
         return future
 
     def _submit(self, block: Any) -> Any:
@@ -84,6 +84,8 @@ class FarQueue(DispatchQueue):
             if not future.is_over():
                 future.cancel()
             raise
+        finally:
+            del future  # (no circle with the traceback)
 
     def _piece(self, f: Any, begin: int, end: int) -> Any:
         check_block(f)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from procession.pool.engine import Engine
     from procession.pool.lanes import Lane
 
-__all__ = ["Ask", "Errand", "Guests", "Reply", "do"]
+__all__ = ["Ask", "Errand", "Guests", "Reply", "do", "written"]
 
 
 class Ask(IntEnum):
@@ -69,6 +69,8 @@ class Errand(Task):
 
     __slots__ = ("_desk", "_name", "barrier", "call", "lane", "over")
 
+    lane: Lane
+
     def __init__(self, desk: _Desk, call: int, lane: Lane, barrier: bool, name: str | None) -> None:
         self._desk, self.call, self.lane, self.barrier, self._name = desk, call, lane, barrier, name
         self.over = False
@@ -88,14 +90,15 @@ class Errand(Task):
             self.over = True  # (not before: who is interrupted does it once more)
 
     def fail(self, error: BaseException) -> None:
-        self.end(Reply.FAILED, _written(error), 0.0)
+        self.end(Reply.FAILED, written(error), 0.0)
 
     def cancel(self) -> None:
         """As a future's."""
         self._desk.cancel(self)
 
 
-def _written(error: BaseException) -> bytes:
+def written(error: BaseException) -> bytes:
+    """An exception, pickled; if it cannot be, another one says what it said."""
     try:
         return codec.dumps(error, whole=True)[0]
     except Exception:
@@ -121,7 +124,7 @@ class _Desk:
         try:
             self.replies._put_task(call, kind, payload)
         except MemoryError as error:
-            self.replies._put_task(call, Reply.FAILED, _written(error))
+            self.replies._put_task(call, Reply.FAILED, written(error))
 
 
 class Guests:
@@ -144,7 +147,7 @@ class Guests:
         try:
             _ANSWERS[ask](self, desk, *rest)
         except Exception as error:
-            desk.reply(rest[0], Reply.FAILED, _written(error))
+            desk.reply(rest[0], Reply.FAILED, written(error))
 
     def died(self, member: Member) -> None:
         """What it asked for is done, and nobody is told."""
@@ -162,7 +165,7 @@ class Guests:
         while (stuck := self.waits.stuck()) is not None:
             (worker, call), who, wanted = stuck
             error = DispatchDeadlock(wanted.lane.name, self.waits.chain(who, wanted))
-            self._desks[worker].reply(call, Reply.REFUSED, _written(error))
+            self._desks[worker].reply(call, Reply.REFUSED, written(error))
             self.waits_no_more(worker, call)
 
     def _lend(self) -> None:
@@ -190,12 +193,12 @@ class Guests:
 
     def _wait(self, desk: _Desk, call: int, who: int) -> None:
         errand = desk.errands.get(call)
-        if errand is None or errand.lane is None:
+        if errand is None:
             return  # the reply is on its way
         try:
             self._begin_wait(desk, call, who, Wanted(errand.lane, errand.barrier, errand), errand)
         except DispatchDeadlock as error:
-            desk.reply(call, Reply.REFUSED, _written(error))
+            desk.reply(call, Reply.REFUSED, written(error))
 
     def _begin_wait(self, desk: _Desk, call: int, number: int, wanted: Wanted, errand: Errand) -> None:
         who = self._engine.held.get(number)

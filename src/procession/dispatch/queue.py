@@ -158,17 +158,17 @@ class DispatchQueue:
         try:
             for block in blocks:
                 self._submit(block)
-            errors = [error for block in blocks if (error := block.exception()) is not None]
+            for error in [block.exception() for block in blocks]:
+                if error is not None:
+                    raise error
+            return [value for block in blocks for value in block.result()]
         except BaseException:
             for block in blocks:
                 block.cancel()
             raise
-        try:
-            if errors:
-                raise errors[0]
         finally:
-            del errors
-        return [value for block in blocks for value in block.result()]
+            blocks.clear()
+            block = error = None  # (no circle with the traceback)
 
     def with_options(self, **options: Any) -> Self:
         """A view of this queue whose blocks have these options: `timeout`, `retries`, `memory_limit`, `name`, `grace` (see
@@ -277,6 +277,8 @@ class DispatchQueue:
             if not block.done():
                 block.cancel()
             raise
+        finally:
+            del block  # (no circle with the traceback)
 
     def _most(self) -> int:
         return self.width or self._engine.settings.workers
@@ -307,7 +309,7 @@ def _check(name: Any, concurrent: Any, width: Any, target: Any, priority: Any) -
     if not isinstance(concurrent, bool):
         raise TypeError(f"concurrent must be True or False (how many at a time is width); got {concurrent!r}")
     check_priority(priority)
-    if target is not None and (not isinstance(target, DispatchQueue) or type(target) is not DispatchQueue):
+    if target is not None and type(target) is not DispatchQueue:
         raise TypeError(f"target must be a DispatchQueue of this process, or None; got {target!r}")
     if width is None:
         return
