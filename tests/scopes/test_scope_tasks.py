@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import signal
 import time
-from contextlib import nullcontext
+import weakref
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -16,6 +18,7 @@ from scope_tools import Loops
 import procession
 from procession import ProcessStateError
 from procession.scopes.outcomes import Outcomes
+from procession.testing.watch import eventually
 
 
 @pytest.mark.parametrize("limited", [True, False])
@@ -92,3 +95,15 @@ def test_a_signal_s_handler_that_raises_as_a_block_begins(loops: Loops) -> None:
         patch.setattr(Outcomes, "__init__", open_and_be_hit)
         loops.run(main)
     signal.signal(signal.SIGUSR1, before)
+
+
+@pytest.mark.parametrize("function", [int, faults.raise_value_error])
+def test_a_task_of_a_pool_is_in_no_circle_with_its_scope(function: Any) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with suppress(ExceptionGroup), procession.scope() as s:
+            task = weakref.ref(s.submit(function))
+        eventually(lambda: task() is None)
+    finally:
+        gc.enable()

@@ -42,27 +42,32 @@ class Task:
 
     def __init__(self, core: Core, future: Future[Any], name: str, shield: bool) -> None:
         self._core = core
-        self._future = future
+        self._future: Future[Any] | None = future
         self.name = name
         self.shield = shield
 
     def watch(self) -> None:
         """Tell the core of its end."""
-        with self._future._condition:
-            if not self._future.done():
-                self._future._waiters.append(self)  # type: ignore[arg-type]
+        future = self._future
+        assert future is not None
+        with future._condition:
+            if not future.done():
+                future._waiters.append(self)  # type: ignore[arg-type]
                 return
-        failed = not self._future.cancelled() and self._future.exception() is not None
-        self._over(failed)
+        self._over(not future.cancelled() and future.exception() is not None)
 
     def end(self) -> None:
-        self._future.cancel()
+        future = self._future
+        if future is not None:
+            future.cancel()
 
     kill = end
 
     def exception(self, timeout: float) -> BaseException | None:
+        """Asked once, when it has failed."""
+        future, self._future = self._future, None
         try:
-            return self._future.exception(timeout)
+            return future.exception(timeout) if future is not None else None
         except CancelledError:
             return None
 
@@ -78,7 +83,9 @@ class Task:
 
     def _over(self, failed: bool) -> None:
         core = self._core
-        if failed and core.fail(self):
+        if not failed:
+            self._future = None  # (which has us in its list: no circle is left)
+        elif core.fail(self):
             callers.call(core.end_all)  # (not here: it takes locks of pools)
         core.gone(self)
 
