@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import gc
 import threading
+import weakref
 from collections.abc import Callable
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from gates import concurrent_, serial
+
+from procession import dispatch
+from procession.pool import dropping
+from procession.testing.watch import eventually
 
 
 def errors_left(call: Callable[[], object]) -> int:
@@ -47,6 +53,20 @@ def test_so_it_does_in_a_block(call: Any) -> None:
     queue, other = serial(), concurrent_()
     left, using = errors_left, call
     assert queue.sync(lambda: left(lambda: using(other))) == 0
+
+
+def test_a_queue_that_goes_with_its_pool_while_a_lock_is_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = serial()
+    assert queue.sync(str, 1) == "1"
+    engine, lock = weakref.ref(queue._engine), queue._engine.lock
+    dispatch.shutdown()
+    threads: list[Any] = []
+    monkeypatch.setattr(dropping, "_thread", SimpleNamespace(start_new_thread=lambda *what: threads.append(what)))
+    with lock:
+        del queue
+    eventually(lambda: engine() is None)
+    [(function, args)] = threads
+    function(*args)
 
 
 def test_what_cannot_be_sent_for_a_reason_that_cannot_be_sent() -> None:

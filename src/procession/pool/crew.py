@@ -232,7 +232,7 @@ class Crew:
         engine = self._engine
         with engine.lock:
             if kind == Kind.DROPPED:
-                dropping.heard(engine)
+                dropping.heard(engine.dropped)
                 return
             member = self.members.get(number)
             if member is None:

@@ -11,6 +11,7 @@ import _thread
 import os
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from procession.pool.messages import Kind
@@ -39,10 +40,11 @@ def drop_stream(stream: Stream) -> None:
     _do(stream._engine, stream.forget, lambda: stream._progress is None)
 
 
-def heard(engine: Engine) -> None:
+def heard(dropped: list[Callable[[], object]]) -> None:
     """By who collects; with the lock, or by a thread that has none."""
-    while engine.dropped:
-        engine.dropped.pop(0)()
+    while dropped:
+        with suppress(ReferenceError):  # (its pool went with it)
+            dropped.pop(0)()
 
 
 def _do(engine: Engine, end: Callable[[], object], ends_nothing: Callable[[], bool]) -> None:
@@ -58,6 +60,6 @@ def _do(engine: Engine, end: Callable[[], object], ends_nothing: Callable[[], bo
             lock.release()
     engine.dropped.append(end)
     if engine.over.is_set():
-        _thread.start_new_thread(heard, (engine,))
+        _thread.start_new_thread(heard, (engine.dropped,))
         return
     engine.results._put_task(0, Kind.DROPPED, None)
