@@ -22,8 +22,8 @@ def nap(seconds):
     return seconds
 def ready():
     """When all workers are up: only then are they deaf to Ctrl-C."""
-    from procession.pool.engine import _engines
-    for engine in list(_engines):
+    from procession.pool.forks import engines
+    for engine in list(engines):
         while not all(member.serving for member in list(engine.crew.members.values())):
             time.sleep(0.001)
     print("ready", flush=True)

@@ -25,9 +25,9 @@ from procession.pool.options import PLAIN, Options
 from procession.pool.task import Task
 
 if TYPE_CHECKING:
-    from procession.pool.crew import Member
     from procession.pool.engine import Engine
     from procession.pool.lanes import Lane
+    from procession.pool.member import Member
 
 __all__ = ["Ask", "Errand", "Guests", "Reply", "do", "written"]
 

@@ -20,7 +20,7 @@ from procession.core.seconds import timeout_of
 from procession.dispatch.guests import Ask, Reply
 from procession.pool import messages, verdicts, worker
 from procession.pool.awaiting import Awaiting
-from procession.pool.lanes import ring
+from procession.pool.rings import ring
 
 __all__ = ["FarFuture", "Link", "link_here", "waiter"]
 

@@ -5,13 +5,14 @@
     streams.py                the items of an iterable as tasks; piece.py, sources.py, sizing.py: of what, from where, how many
     engine.py                 where tasks and workers meet; backlog.py: tasks that wait; task.py: one of them
     collector.py              who reads what the workers say; shield.py: and is not interrupted in the middle
-    crew.py                   the workers, seen from the pool; worker.py: the worker, from within; messages.py: what travels
+    crew.py, member.py        the workers, seen from the pool; worker.py: the worker, from within; messages.py: what travels
     lanes.py, laneset.py      lines of tasks that so many workers do at a time; block.py: one; service.py: a worker in a lane
+    rings.py                  the queues in the commons through which all of that goes
     stopping.py, idleness.py  what time brings: time limits, how a task is stopped, workers that are not needed
     functions.py              functions, sent once
 
 The rest are small things on their own: options, settings, contexts, verdicts (how tasks fail), failures, obituary (why a worker
-died), relay (logging), caps and tokens (processors), limits (memory), progress and meter, atexit, reusable.
+died), relay (logging), caps and tokens (processors), limits (memory), progress and meter, atexit, forks, reusable.
 """
 
 from __future__ import annotations

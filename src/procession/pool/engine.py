@@ -20,23 +20,29 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from procession.core import callers, forkhooks
+from procession.core import callers
 from procession.pool import crew, verdicts
 from procession.pool.backlog import Backlog
 from procession.pool.collector import Collector
+from procession.pool.forks import engines
 from procession.pool.functions import Functions
 from procession.pool.idleness import Idleness
-from procession.pool.lanes import Order, ring
+from procession.pool.lanes import Order
 from procession.pool.laneset import Lanes
 from procession.pool.loop_lane import loop_lane
 from procession.pool.messages import COROUTINE
 from procession.pool.options import GRACE
+from procession.pool.rings import ring
 from procession.pool.settings import Settings
 from procession.pool.shield import shielded
 from procession.pool.stopping import Stopper
 from procession.pool.task import Task
+from procession.process.waiting import seconds_to
+
+if TYPE_CHECKING:
+    from procession.pool.member import Member
 
 __all__ = ["Engine"]
 
@@ -72,7 +78,7 @@ class Engine:
         self.crew = crew.Crew(me, context)
         self.stopper = Stopper(me)
         self._idleness = None if settings.idle_timeout is None else Idleness(me, settings.idle_timeout)
-        _engines.add(self)
+        engines.add(self)
 
     # --- tasks ---
 
@@ -213,7 +219,7 @@ class Engine:
         if task.lane is not None:
             task.lane.ended(task.number)
 
-    def lost(self, task: Task, member: crew.Member) -> None:
+    def lost(self, task: Task, member: Member) -> None:
         """Its worker died with it in hand. With the lock."""
         if not isinstance(task, Order):
             self.stopper.lost(task, member)
@@ -326,12 +332,10 @@ class Engine:
         deadline = None if timeout is None else time.monotonic() + timeout
         if not self._join_streams(deadline):
             return False
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        if not self.help(self.over.is_set, left, self.over.wait):
+        if not self.help(self.over.is_set, seconds_to(deadline), self.over.wait):
             return False
         self.crew.reap()
-        left = None if deadline is None else max(deadline - time.monotonic(), 0)
-        return callers.drain(left)
+        return callers.drain(seconds_to(deadline))
 
     def _join_streams(self, deadline: float | None) -> bool:
         """Wait until all that they have is done; not those of a pool that was ended: nothing more comes of them."""
@@ -371,30 +375,3 @@ class Engine:
         self.results._nudge()
         self.nudge()
         self.stopper.clear()
-
-
-_engines: weakref.WeakSet[Engine] = weakref.WeakSet()
-
-
-def _help_nobody(ready: Callable[[], bool], timeout: float | None, park: Callable[[float | None], object]) -> bool:
-    """`Engine.help` in a forked child: what comes is the parent's."""
-    if ready():
-        return True
-    raise RuntimeError(f"this pool belongs to another process, which made it; this is {os.getpid()}: make one here")
-
-
-def _nudge_nobody() -> None:
-    """`Engine.nudge` in a forked child."""
-
-
-@forkhooks.after_in_child
-def _forget() -> None:
-    for engine in _engines:  # the parent's: nobody collects here
-        engine.lock = engine.functions._lock = threading.RLock()  # (another thread may have had the old one)
-        for stream in engine.streams:
-            stream._lock, stream._came = engine.lock, threading.Condition(engine.lock)
-        engine.closing = True
-        engine.over.set()
-        engine.crew.members = {}
-        engine.help, engine.nudge = _help_nobody, _nudge_nobody
-    _engines.clear()

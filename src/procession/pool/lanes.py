@@ -26,44 +26,20 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from procession import _native
-from procession.errors import FamilyError
 from procession.pool import verdicts
 from procession.pool.messages import Shape, work
 from procession.pool.options import Options
+from procession.pool.rings import address_of, ring
 from procession.pool.shield import shielded
 from procession.pool.task import Extra, Task
-from procession.share.queues import SimpleQueue
 
 if TYPE_CHECKING:
     from procession.pool.engine import Engine
 
-__all__ = ["Lane", "Order", "found", "ring"]
+__all__ = ["Lane", "Order"]
 
 #: So many tasks of a lane are in its ring, at most.
 WINDOW = 1024
-
-
-def ring() -> Any:
-    """A queue of tagged messages."""
-    made = SimpleQueue()
-    made._configure(0, _native.TASKS)
-    return made
-
-
-def _address(ring: Any) -> tuple[int, ...]:
-    """What `found` finds it by, as long as somebody has it. (A ring in the table itself would live as long as this process.)"""
-    parcel: tuple[int, ...] = ring.parcel()
-    _native.parcels_drop([parcel])
-    return parcel
-
-
-def found(address: tuple[int, ...]) -> Any:
-    """The ring, in a worker. None: nobody has it any more."""
-    try:
-        return _native.queue_receive(SimpleQueue, *address)
-    except FamilyError:
-        return None
 
 
 class Order(Task):
@@ -117,7 +93,7 @@ class Lane:
             if target is not None:
                 target.take_above()
             self.id = next(engine.lanes.numbers)
-            engine.functions.table[-self.id] = _address(self.ring)  # (where workers look for it)
+            engine.functions.table[-self.id] = address_of(self.ring)  # (where workers look for it)
             engine.lanes.open[self.id] = self
 
     def take_above(self) -> None:

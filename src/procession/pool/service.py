@@ -7,8 +7,9 @@ from queue import Empty
 from typing import TYPE_CHECKING, Any
 
 from procession import _native
-from procession.pool import lanes, messages
+from procession.pool import messages
 from procession.pool.messages import Kind
+from procession.pool.rings import found
 
 if TYPE_CHECKING:
     from procession.pool.worker import _Worker
@@ -52,7 +53,7 @@ class Service:
         ring = self._rings.get(lane)
         if ring is None:
             address = self._worker.loader.table.get(-lane)
-            ring = None if address is None else lanes.found(address)
+            ring = None if address is None else found(address)
             if ring is not None:
                 self._rings[lane] = ring
                 if len(self._rings) > MOST:

@@ -21,8 +21,8 @@ from procession.pool import messages, verdicts
 from procession.pool.messages import Kind
 
 if TYPE_CHECKING:
-    from procession.pool.crew import Member
     from procession.pool.engine import Engine
+    from procession.pool.member import Member
     from procession.pool.task import Task
 
 __all__ = ["Stopper"]

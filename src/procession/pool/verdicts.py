@@ -10,7 +10,7 @@ from procession.core import codec
 from procession.errors import TaskTimeout, UnpicklableError
 
 if TYPE_CHECKING:
-    from procession.pool.crew import Member
+    from procession.pool.member import Member
     from procession.pool.task import Task
 
 __all__ = [

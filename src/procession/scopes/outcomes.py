@@ -11,8 +11,7 @@ import contextlib
 from queue import Empty
 from typing import Any, NamedTuple
 
-from procession import _native
-from procession.share.queues import SimpleQueue
+from procession.pool.rings import ring
 
 __all__ = ["Outcomes", "Said"]
 
@@ -28,8 +27,7 @@ class Outcomes:
     """Of one scope. Guarded by its scope's lock but for `queue`."""
 
     def __init__(self) -> None:
-        self.queue: Any = SimpleQueue()
-        self.queue._configure(0, _native.TASKS)
+        self.queue = ring()
         self._heard: dict[int, Said] = {}
 
     def take(self, number: int) -> Said | None:
