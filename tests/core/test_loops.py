@@ -353,23 +353,6 @@ def _in_thread(call: Any) -> int:
 # --- tasks ---
 
 
-def test_a_task_in_the_background(run: Run) -> None:
-    done: list[int] = []
-
-    async def work(number: int) -> None:
-        await run.sleep(0.001)
-        done.append(number)
-
-    async def main() -> None:
-        loop = loops.current()
-        over = loop.start(work, 3)
-        assert not done
-        assert await over.wait(loop.time() + 20)
-        assert done == [3]
-
-    run(main)
-
-
 def test_who_runs(run: Run) -> None:
     async def main() -> None:
         loop, found = loops.current(), []

@@ -67,7 +67,6 @@ class _Asyncio(Loop):
         super().__init__()
         self._ref = ref(loop)
         self._lookout = Lookout(self._begin, self._end, self._rest)
-        self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def _loop(self) -> asyncio.AbstractEventLoop:
@@ -144,20 +143,6 @@ class _Asyncio(Loop):
             await _anyio().lowlevel.checkpoint_if_cancelled()
         finally:
             del cancellation
-
-    def start(self, function: Callable[..., Awaitable[object]], *args: Any) -> Note:
-        note = self.note()
-
-        async def run() -> None:
-            try:
-                await function(*args)
-            finally:
-                note.set()
-
-        task = self._loop.create_task(run())
-        self._tasks.add(task)  # (the loop itself keeps no task)
-        task.add_done_callback(self._tasks.discard)
-        return note
 
     def task(self) -> object | None:
         return asyncio.current_task(self._loop)

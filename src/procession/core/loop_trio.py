@@ -73,20 +73,6 @@ class _Trio(Loop):
     async def be_cancelled(self, cancellation: Cancellation) -> None:
         await trio.lowlevel.checkpoint_if_cancelled()
 
-    def start(self, function: Callable[..., Awaitable[object]], *args: Any) -> Note:
-        note = self.note()
-
-        async def run() -> None:
-            try:
-                await function(*args)
-            except Exception:
-                sys.excepthook(*sys.exc_info())
-            finally:
-                note.set()
-
-        trio.lowlevel.spawn_system_task(run, name="procession")
-        return note
-
     def task(self) -> object | None:
         try:
             found: object = trio.lowlevel.current_task()

@@ -88,11 +88,6 @@ class Loop(ABC):
         """Raise it now."""
 
     @abstractmethod
-    def start(self, function: Callable[..., Awaitable[object]], *args: Any) -> Note:
-        """Begin ``await function(*args)`` as a task of its own, in the background; the note is set when it is over. When the
-        loop ends before, it is cancelled. What it raises is reported as the loop reports such, and harms no other."""
-
-    @abstractmethod
     def task(self) -> object | None:
         """What stands for the running task, and can be weakly referred to; None: no task runs (a callback, say)."""
 

@@ -16,7 +16,6 @@ class Family:
 
     def __init__(self) -> None:
         self.me = _native.NOBODY
-        self.parent_pid = 0
         self._lock = threading.Lock()
         self._expected: dict[int, int] = {}  #: the thread that is about to fork -> the member that its child will be
         self._forked = _native.NOBODY  #: the member that the child of the fork under way will be
