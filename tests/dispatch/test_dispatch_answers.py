@@ -13,6 +13,7 @@ from procession.core import codec
 from procession.dispatch import link as links
 from procession.dispatch.guests import Ask, Reply
 from procession.dispatch.link import FarFuture, Link
+from procession.process.watch import Watch
 from procession.testing.watch import eventually
 
 
@@ -116,3 +117,18 @@ def test_a_request_for_which_there_is_no_room_is_forgotten() -> None:
     done = asked(link)
     link._replies._put_task(done.call, Reply.DONE, None)
     assert done.result(LIMIT) is None
+
+
+def test_a_watch_that_is_found_dead_waits_for_no_lock() -> None:
+    link = a_link()
+    future = asked(link)
+    watch = Watch([future])
+    finalizer = threading.Thread(target=watch.abandon, daemon=True)
+    with future._telling:
+        finalizer.start()
+        finalizer.join(5)
+        waits = finalizer.is_alive()
+    answer(link, future, 1)
+    assert future.result(LIMIT) == 1
+    eventually(lambda: not link._listens)
+    assert not waits

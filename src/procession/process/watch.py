@@ -299,7 +299,7 @@ class Watch:
         for entry in self._entries:
             if entry.fd < 0 and entry.watch is not None and entry.thing._condition.acquire(False):
                 if entry in entry.thing._waiters:
-                    entry.thing._waiters.remove(entry)
+                    list.remove(entry.thing._waiters, entry)  # (a list of its own kind might take locks: dispatch/link.py)
                 entry.thing._condition.release()
         self._entries.clear()
         if self._bell is not None:
