@@ -63,7 +63,7 @@ def test_what_is_no_whole_number_is_refused(what: str, wrong: Any) -> None:
 
 @pytest.mark.parametrize("call", [executor_map, pool_map, pool_imap, BoundedSemaphore, get_reusable_executor])
 def test_so_is_it_there(call: Callable[[Any], object]) -> None:
-    with pytest.raises(TypeError, match="must be a whole number; got 1.5"):
+    with pytest.raises(TypeError, match=r"must be a whole number; got 1\.5"):
         call(1.5)
 
 
