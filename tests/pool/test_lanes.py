@@ -18,6 +18,7 @@ from procession import TaskTimeout, WorkerDied, _native
 from procession.pool import service
 from procession.pool.block import Block
 from procession.pool.executor import ProcessPoolExecutor
+from procession.pool.future import Future
 from procession.pool.lanes import Lane
 from procession.pool.messages import Shape
 from procession.pool.options import PLAIN, Options
@@ -63,6 +64,50 @@ def test_no_memory_is_left_of_lanes(no_memory_is_left: None) -> None:
         assert put(served, same, 1).result(LIMIT) == 1
         served.close()
     del executor, served, open_
+
+
+class _Full:
+    """A ring in which there is no room for the first two messages."""
+
+    def __init__(self, ring: Any) -> None:
+        self._ring, self._refused = ring, 0
+
+    def _put_tasks(self, batch: list[Any]) -> int:
+        return 0 if self._refused < 2 else self._ring._put_tasks(batch)
+
+    def _put_task(self, *message: Any) -> None:
+        self._refused += 1
+        if self._refused <= 2:
+            raise MemoryError
+        self._ring._put_task(*message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ring, name)
+
+
+def test_after_those_for_which_there_was_no_room_the_others_go_on(executors: Make) -> None:
+    lane = Lane(executors(1)._engine)
+    lane.suspend()
+    lane.window, lane.ring = 2, _Full(lane.ring)
+    blocks = [put(lane, same, i) for i in range(5)]
+    lane.resume()
+    assert [type(block.exception(LIMIT)) for block in blocks[:2]] == [MemoryError] * 2
+    assert [block.result(LIMIT) for block in blocks[2:]] == [2, 3, 4]
+
+
+def test_so_it_is_in_a_pool(executors: Make) -> None:
+    executor = executors(1)
+    engine = executor._engine
+    assert executor.submit(same, 1).result(LIMIT) == 1  # (the worker has the ring itself)
+    engine.tasks, engine._window, engine._least = _Full(engine.tasks), 2, 2  # type: ignore[assignment]
+    with engine.lock:
+        futures = [Future(engine) for _ in range(5)]
+        for number, future in enumerate(futures):
+            future.prepare(engine.functions, same, Shape.CALL, ((number,), {}), PLAIN)
+            engine.backlog.push(future)
+        engine._dispatch()
+    assert [type(future.exception(LIMIT)) for future in futures[:2]] == [MemoryError] * 2
+    assert [future.result(LIMIT) for future in futures[2:]] == [2, 3, 4]
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -167,7 +167,7 @@ class Engine:
 
     def _dispatch(self) -> None:
         """Hand to the workers what there is room for. With the lock."""
-        if self.backlog.count and len(self.held) - len(self.lanes.held) < self._window:
+        while self.backlog.count and len(self.held) - len(self.lanes.held) < self._window:  # (again: as in `Lane.feed`)
             with shielded():
                 self._hand_out()
         self._see_to_workers()

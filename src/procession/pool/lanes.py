@@ -218,7 +218,7 @@ class Lane:
 
     def feed(self) -> None:
         """From the backlog into the ring, as much as there is room for."""
-        if self.backlog and self._has_room(self.backlog[0]):
+        while self.backlog and self._has_room(self.backlog[0]):  # (again, if there was no memory for what was handed out)
             with shielded():
                 self._hand_out()
             if self._joins or self.closed:  # (all that waited was cancelled)
