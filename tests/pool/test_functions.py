@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from procession.pool import functions
 from procession.pool.executor import ProcessPoolExecutor
 from procession.testing.saboteurs import Unpicklable
 from procession.testing.watch import eventually
@@ -256,3 +257,12 @@ def test_a_module_that_makes_an_executor_when_it_is_imported_starts_nothing_by_t
     assert done.stdout.splitlines()[0] == "[[], []] [[], []]"
     assert done.stdout.splitlines()[1].startswith("[] True ")
     assert "with_executor" in done.stdout
+
+
+def test_functions_that_go_at_the_interpreter_s_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What modules are made of may be None by then."""
+    here = functions.Functions()
+    keys = [here.key_of(lambda: 1), here.key_of(abs)]
+    monkeypatch.setattr(functions, "_NONE", None)
+    for key in reversed(keys):
+        here.drop(key)

@@ -68,9 +68,9 @@ class Functions:
     def drop(self, key: int) -> None:
         """It is needed no more."""
         self._watched.pop(key, None)
-        if self._last.key == key:
-            self._last = _NONE  # (it has the values that went with the function, which may be a queue of this pool)
         try:
+            if self._last.key == key:
+                self._last = _NONE  # (it has the values that went with the function, which may be a queue of this pool)
             if self._pid == os.getpid():  # (else a fork's copy has died, and the table is the parent's, too)
                 del self.table[key]
         except Exception:  # (the family's memory may be gone, and at the exit all that we call)
