@@ -291,7 +291,7 @@ def test_killed_again_and_again(marks: Marks) -> None:
     ("options", "error"),
     [
         ({"strategy": "all"}, ValueError), ({"intensity": -1}, ValueError), ({"intensity": 1.5}, ValueError),
-        ({"period": None}, ValueError), ({"grace": -1}, ValueError), ({"name": 3}, TypeError),
+        ({"period": None}, ValueError), ({"period": 0}, ValueError), ({"grace": -1}, ValueError), ({"name": 3}, TypeError),
     ],
 )  # fmt: skip
 def test_what_makes_no_sense_is_refused(options: dict[str, Any], error: type[Exception]) -> None:

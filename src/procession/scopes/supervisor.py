@@ -47,6 +47,8 @@ def supervisor(
         check_seconds(what, value)
         if value is None:
             raise ValueError(f"{what} must be a number of seconds, 0 or more; got None")
+    if period == 0:
+        raise ValueError("period must be more than 0 seconds: in none there is never more than one restart; got 0")
     check_seconds("timeout", timeout)
     check_name(name)
     check_flag("shield", shield)
