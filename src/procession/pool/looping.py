@@ -53,17 +53,18 @@ class Looping:
 
     # --- outside of orders ---
 
-    def finish(self, coroutine: Any) -> Any:
-        """What comes of a coroutine that plain code returned: it runs to its end, alone."""
+    def finish(self, coroutine: Any, *, initial: bool = False) -> Any:
+        """What comes of a coroutine that plain code returned: it runs to its end, alone. What it sets of context variables is
+        its own, and all others' if it is the `initial` one."""
         if self._loop is not None:  # (it is a plain task's, between others in the loop)
             return asyncio.run(coroutine)
-        return self._complete(coroutine)
+        return self._complete(coroutine, self._context if initial else self._context.copy())
 
-    def _complete(self, coroutine: Any) -> Any:
+    def _complete(self, coroutine: Any, context: contextvars.Context) -> Any:
         """What comes of it, when it has run to its end in our loop: also when an order to stop comes between its steps."""
         loop = self._runner.get_loop()
         try:
-            return self._until_done(loop, loop.create_task(coroutine, context=self._context))
+            return self._until_done(loop, loop.create_task(coroutine, context=context))
         except TaskStopped:
             for task in asyncio.all_tasks(loop):
                 if task.get_coro() is coroutine:  # (else it would go on when the loop does)
@@ -96,7 +97,7 @@ class Looping:
             return
         ring = worker.lanes.ring(lane)
         if ring is not None:
-            self._complete(self._serve(ring))
+            self._complete(self._serve(ring), self._context)
         orders, self._orders = self._orders, []
         for order in orders:
             worker.results._end_task(order, messages.outcome(Kind.VALUE, worker.id), None)

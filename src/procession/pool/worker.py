@@ -343,7 +343,9 @@ def main(tasks: Any, results: Any, table: Any, permits: Any, told: tuple[Any, ..
 
 def _initialize(worker: _Worker, function: Any, arguments: tuple[Any, ...]) -> bool:
     try:
-        worker.finished(function(*arguments))
+        left = pending(function(*arguments))
+        if left is not None:
+            worker.looping().finish(left, initial=True)
     except BaseException as error:
         if "concurrent.futures" in sys.modules or worker.settings.level is not None:
             import logging
