@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import concurrent.futures
 import os
 import signal
@@ -102,6 +103,36 @@ def circle_of_a_group() -> None:
             group.async_(queue, same, 1)
 
     queue.sync(block)
+
+
+def circle_of_an_await() -> None:
+    queue = serial("a")
+
+    async def block() -> None:
+        await queue.async_(same, 1)
+
+    queue.async_(block).result(LIMIT)
+
+
+def circle_of_an_await_with_a_limit() -> None:
+    queue = serial("a")
+
+    async def block() -> None:
+        async with asyncio.timeout(60):
+            await queue.async_(same, 1).exception_async(30)
+
+    queue.async_(block).result(LIMIT)
+
+
+def circle_of_an_awaited_group() -> None:
+    queue = serial("a")
+
+    async def block() -> None:
+        group = DispatchGroup()
+        group.async_(queue, same, 1)
+        await group.wait_async(60)
+
+    queue.async_(block).result(LIMIT)
 
 
 CIRCLES = [value for name, value in list(globals().items()) if name.startswith("circle_")]

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
+from procession.core import loops
 from procession.pool.future import Future
 from procession.process.waitable import Waitable
 from procession.process.waiting import deadline_of, seconds_to
@@ -103,9 +104,13 @@ class DispatchGroup(Waitable):
 
     async def wait_async(self, timeout: float | None = None) -> bool:
         """`wait` for an event loop."""
+        loop = loops.current()
+        deadline = loop.deadline(timeout)
         self._lend(True)
         try:
-            return await self._empty.wait_async(timeout)
+            for each in list(self._far):
+                await each.await_end(deadline)
+            return await self._empty.wait_async(None if deadline is None else max(deadline - loop.time(), 0.0))
         finally:
             self._lend(False)
 

@@ -15,7 +15,7 @@ from queue import Empty
 from typing import Any
 
 from procession import _native
-from procession.core import callers, codec, forkhooks
+from procession.core import awaited, callers, codec, forkhooks
 from procession.core.seconds import timeout_of
 from procession.dispatch.guests import Ask, Reply
 from procession.pool import messages, verdicts, worker
@@ -60,6 +60,7 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
         self._telling = threading.Lock()  # of what is said of that
         self._read = threading.Lock()
         self._outcome: tuple[Any, BaseException | None] | None = None
+        self._first: Future[None] | None = None  # in an await: done when this is, or when the wait was refused
         self._waiters: list[Any] = _Waiters(self)
 
     def done(self) -> bool:
@@ -153,10 +154,36 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
         if not self.is_over():
             self.link.check()
 
+    async def await_end(self, deadline: float | None) -> bool:
+        """Raises DispatchDeadlock as `result` does, if it is the block itself that awaits."""
+        who = waiter() if _is_block() else 0
+        if not who or self.done():
+            return await super().await_end(deadline)
+        first = self._first = Future()
+        self.add_done_callback(lambda _: _end(first))
+        self.lend(True, who)
+        try:
+            await awaited.done(first, deadline)
+        finally:
+            self.lend(False, who)
+        self.check_refused()
+        return self.is_over()
+
+    def check_refused(self) -> None:
+        """Raises DispatchDeadlock, once, if the wait for it was refused."""
+        refused, self.refused = self.refused, None
+        try:
+            if refused is not None and not self.is_over():
+                raise refused
+        finally:
+            del refused
+
     def take(self, kind: int, payload: Any) -> None:
         """What was answered."""
         if kind == Reply.REFUSED:
             self.refused = codec.loads(payload, None)
+            if self._first is not None:
+                _end(self._first)
             return
         with suppress(futures.InvalidStateError):  # (it was cancelled here)
             self.set_result((kind, payload))
@@ -229,12 +256,7 @@ class Link:
                 raise TimeoutError
         finally:
             future.lend(False, who)
-        refused, future.refused = future.refused, None
-        try:
-            if refused is not None and not future.is_over():
-                raise refused
-        finally:
-            del refused
+        future.check_refused()
 
     def look(self) -> None:
         """Take what is there. Does not block."""
@@ -310,6 +332,17 @@ _making = threading.Lock()
 def waiter() -> int:
     """The number of the task that waits if this thread does; 0: none that queues know of."""
     return _native.task_mine() if threading.current_thread() is threading.main_thread() else 0
+
+
+def _is_block() -> bool:
+    """Whether the caller is a coroutine that is a block, or the one that a block returned."""
+    here = worker.myself()
+    return here is not None and here.loop is not None and here.loop.is_in_hand()
+
+
+def _end(first: Future[None]) -> None:
+    with suppress(futures.InvalidStateError):
+        first.set_result(None)
 
 
 def link_here() -> Link:

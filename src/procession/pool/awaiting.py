@@ -47,7 +47,7 @@ class Awaiting:
         deadline = loops.current().deadline(timeout)
         self._check_here()
         try:
-            if await awaited.done(self, deadline):
+            if await self.await_end(deadline):
                 return
         except BaseException:
             if stop:
@@ -55,3 +55,7 @@ class Awaiting:
             raise
         if not stop or self.cancel():  # (else it has ended just now)
             raise TimeoutError
+
+    async def await_end(self, deadline: float | None) -> bool:
+        """False: `deadline` came before."""
+        return await awaited.done(self, deadline)

@@ -43,6 +43,7 @@ class Looping:
         self._runner = asyncio.Runner()
         self._context = contextvars.copy_context()
         self._loop: Any = None  # while an order is followed
+        self._in_hand: Any = None  # the coroutine that runs, or follows an order
         self._orders: list[int] = []
         self._running: dict[int, asyncio.Task[None]] = {}
         self._open: set[int] = set()  # those whose own code may be interrupted
@@ -64,6 +65,7 @@ class Looping:
         """What comes of it, when it has run to its end in our loop: also when an order to stop comes between its steps."""
         loop = self._runner.get_loop()
         try:
+            self._in_hand = coroutine
             return self._until_done(loop, loop.create_task(coroutine, context=context))
         except TaskStopped:
             for task in asyncio.all_tasks(loop):
@@ -72,6 +74,8 @@ class Looping:
                     with contextlib.suppress(BaseException):
                         self._until_done(loop, task)
             raise
+        finally:
+            self._in_hand = None
 
     def _until_done(self, loop: Any, task: asyncio.Task[Any]) -> Any:
         """Run the loop until then, whatever else stops it: asyncio lets SystemExit and KeyboardInterrupt of any task out of it
@@ -81,6 +85,11 @@ class Looping:
             with contextlib.suppress(SystemExit, KeyboardInterrupt):
                 loop.run_forever()
         return task.result()
+
+    def is_in_hand(self) -> bool:
+        """Whether the caller is the coroutine that the worker has in hand, and not another in its loop."""
+        task = asyncio.current_task(self._runner.get_loop())
+        return task is not None and task.get_coro() is self._in_hand
 
     def close(self) -> None:
         """The worker ends. What tasks have left running in the loop is cancelled."""
