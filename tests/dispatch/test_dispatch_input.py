@@ -28,6 +28,7 @@ REFUSED: list[tuple[Callable[[], object], type[Exception], str]] = [
     (lambda: (global_queue(1), global_queue(True)), TypeError, "priority must be a whole number; got True"),
     (lambda: DispatchQueue("q").after(float("nan"), same, 1), ValueError, "delay must be a number of seconds"),
     (lambda: DispatchQueue("q").apply(-1, same), ValueError, "n must be a whole number"),
+    (lambda: DispatchQueue("q").apply(0, 3), TypeError, "must be callable; got 3"),  # type: ignore[arg-type]
 ]
 
 

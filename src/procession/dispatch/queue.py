@@ -153,6 +153,7 @@ class DispatchQueue:
         not called."""
         if isinstance(n, bool) or not isinstance(n, int) or n < 0:
             raise ValueError(f"n must be a whole number, 0 or more; got {n!r}")
+        check_block(f)
         size = max(1, -(-n // (PIECES * self._most())))
         blocks = [self._piece(f, i, min(i + size, n)) for i in range(0, n, size)]
         try:
