@@ -38,8 +38,7 @@ def engine() -> Engine:
 def global_queue(priority: int = 0) -> DispatchQueue:
     """The concurrent queue of that priority that all of the program shares: as many blocks at a time as there are workers.
 
-    Of what waits for the workers, blocks of queues with a higher priority go first. It can be neither suspended nor closed.
-    Does not block; threads may call it.
+    It can be neither suspended nor closed. Does not block; threads may call it.
     """
     from procession.dispatch.queue import DispatchQueue, check_priority
 

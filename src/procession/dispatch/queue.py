@@ -42,7 +42,8 @@ class DispatchQueue:
         Another queue, on which this one's blocks run: beside those of the target only as the target allows. A serial target
         excludes all of them from each other.
     priority
-        Of what waits for the workers, blocks of queues with a higher one go first. Of a queue with a target it means nothing.
+        Of the queues that wait for the workers, those with a higher one are served first; those that were handed to the workers
+        (two for each, and two more) take turns. Of a queue with a target it means nothing.
     executor
         A ProcessPoolExecutor whose workers do it. By default that of the target, or a pool that all queues share: as many
         workers as processors, started when they are needed, gone after some seconds without work.
