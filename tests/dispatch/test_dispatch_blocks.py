@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
-import decimal
 import os
 import pickle
 import signal
@@ -377,16 +376,3 @@ def test_apply_awaits_one_after_another(make: Callable[[], DispatchQueue]) -> No
     with pytest.raises(ValueError, match="2"):
         queue.apply(40, refuse)
     assert queue.sync(same, [1]) == [1]
-
-
-async def precision(digits: int) -> int:
-    """As it was. What it is from now on stands in a context variable."""
-    before = decimal.getcontext().prec
-    decimal.setcontext(decimal.Context(prec=digits))
-    return before
-
-
-def test_context_variables_are_each_coroutine_s_own() -> None:
-    with ProcessPoolExecutor(1, initializer=precision, initargs=(40,)) as executor:
-        queue = serial(executor=executor)
-        assert [queue.sync(precision, 7), queue.sync(precision, 8), executor.submit(precision, 9).result(LIMIT)] == [40] * 3

@@ -134,9 +134,16 @@ class FarFuture(Awaiting, Future):  # type: ignore[type-arg]
         """End it as cancelled; if it runs, it is stopped, as pools do. False if it has ended already."""
         if not super().cancel():
             return False
+        self._tell_cancelled()
         if self.call and self.link.ours:
             self.link.say(Ask.CANCEL, self.call)
         return True
+
+    def _tell_cancelled(self) -> None:
+        """Its waiters, for whom it is not over before, whatever `done` says."""
+        with self._condition:
+            if self._state == futures.CANCELLED:
+                self.set_running_or_notify_cancel()
 
     def add_done_callback(self, fn: Callable[[Future[Any]], object]) -> None:
         """Call it when this has ended, in a thread of ours; at once if it has."""
