@@ -15,9 +15,10 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from procession import _native
+from procession.process.family import family
 from procession.process.process import Process
 
-__all__ = ["Entry", "Watch", "each_of", "is_future"]
+__all__ = ["Entry", "Watch", "each_of", "is_future", "tells_late"]
 
 _T = TypeVar("_T")
 
@@ -27,6 +28,12 @@ _LONGEST = 1_000_000.0  # seconds that epoll can be asked to sleep
 def is_future(thing: Any) -> bool:
     """Whether it is a future of `concurrent.futures`, or of a pool of ours, or has their protocol (`core/awaited.py`)."""
     return hasattr(thing, "add_done_callback") and hasattr(thing, "_condition")
+
+
+def tells_late(future: Any) -> bool:
+    """Whether who cancels it tells only its callbacks, and its executor its waiters, when it comes to it."""
+    cancel = getattr(type(future), "cancel", None)
+    return getattr(cancel, "__module__", "") == "concurrent.futures._base"
 
 
 class Entry:
@@ -59,6 +66,29 @@ class Entry:
         watch = self.watch()
         if watch is not None and not watch.is_inherited():
             watch.find(self)
+
+
+class _Called:
+    """A future's callback, in place of a waiter's `add_cancelled`."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: Entry) -> None:
+        self.entry = weakref.ref(entry)
+
+    def __call__(self, future: Any) -> None:
+        entry = self.entry()
+        if entry is not None:
+            entry.add_result(future)
+
+
+def _forget_call(entry: Entry) -> None:
+    """Its future calls nobody for it any more. (With the condition. When the future is done, its callbacks may be being
+    called.)"""
+    future = entry.thing
+    if tells_late(future) and not future.done():
+        calls = future._done_callbacks
+        calls[:] = [call for call in calls if type(call) is not _Called or call.entry() is not entry]
 
 
 class Watch:
@@ -159,11 +189,14 @@ class Watch:
         entry.watch = weakref.ref(self)  # (if we are interrupted, nobody takes us out there)
         with entry.thing._condition:
             entry.thing._waiters.append(entry)
+            if tells_late(entry.thing) and not entry.thing.done():
+                entry.thing._done_callbacks.append(_Called(entry))
         if entry.thing.done():
             self._note(entry)
 
     def _channel(self) -> _native.Bell:
         if self._bell is None:
+            family.ensure()  # (of a future nobody knows of one)
             bell = _native.Bell()
             self._epoll.register(bell.fd, select.EPOLLIN)
             self._bell = bell  # (not before: one that is not in the epoll would wake nobody)
@@ -184,6 +217,7 @@ class Watch:
             with entry.thing._condition:
                 if entry in entry.thing._waiters:
                     entry.thing._waiters.remove(entry)
+                _forget_call(entry)
 
     def _remove_fd(self, entry: Entry) -> None:
         known = self._by_fd.get(entry.fd, [])
@@ -300,6 +334,7 @@ class Watch:
             if entry.fd < 0 and entry.watch is not None and entry.thing._condition.acquire(False):
                 if entry in entry.thing._waiters:
                     list.remove(entry.thing._waiters, entry)  # (a list of its own kind might take locks: dispatch/link.py)
+                _forget_call(entry)
                 entry.thing._condition.release()
         self._entries.clear()
         if self._bell is not None:

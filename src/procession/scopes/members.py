@@ -12,6 +12,7 @@ from procession.core import callers
 from procession.errors import ProcessDied, ProcessStateError
 from procession.process import callbacks
 from procession.process.process import Process
+from procession.process.watch import tells_late
 from procession.scopes import verdicts
 
 if TYPE_CHECKING:
@@ -50,11 +51,18 @@ class Task:
         """Tell the core of its end."""
         future = self._future
         assert future is not None
+        if tells_late(future):
+            future.add_done_callback(self._cancelled)
         with future._condition:
             if not future.done():
                 future._waiters.append(self)  # type: ignore[arg-type]
                 return
         self._over(not future.cancelled() and future.exception() is not None)
+
+    def _cancelled(self, future: Future[Any]) -> None:
+        """It may have been: then its waiters are told later, or never."""
+        if future.cancelled():
+            self._over(False)
 
     def end(self) -> None:
         future = self._future
