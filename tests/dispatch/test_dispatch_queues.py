@@ -165,6 +165,41 @@ def test_a_suspended_queue_begins_nothing(gate: Any) -> None:
         queue.resume()
 
 
+class Slow:
+    """A ring, in which something happens after the first withdrawal."""
+
+    def __init__(self, ring: Any, then: Any) -> None:
+        self._ring, self._then = ring, then
+
+    def _withdraw(self, number: int) -> Any:
+        found = self._ring._withdraw(number)
+        if found and self._then is not None:
+            then, self._then = self._then, None
+            then()
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._ring, name)
+
+
+def test_a_worker_that_goes_on_while_it_is_suspended_takes_no_later_one_first(gate: Any) -> None:
+    queue, out = DispatchQueue("serial"), procession.SimpleQueue()
+    busy = queue.async_(gate.enter)
+    gate.wait()
+    futures = [queue.async_(out.put, i) for i in range(5)]
+
+    def go_on() -> None:
+        gate.open.set()
+        eventually(lambda: not out.empty())
+
+    queue._lane.ring = Slow(queue._lane.ring, go_on)
+    queue.suspend()
+    queue.resume()
+    for future in (busy, *futures):
+        future.result(LIMIT)
+    assert [out.get() for _ in range(5)] == list(range(5))
+
+
 # --- targets, priority ---
 
 

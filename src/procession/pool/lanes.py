@@ -316,10 +316,10 @@ class Lane:
         self._lanes.hungry.add(self)
 
     def take_back(self) -> None:
-        """What is in the ring goes back to the backlog, in order."""
+        """What is in the ring goes back to the backlog, in order. (The last one first: workers go on taking the others.)"""
         with shielded():
-            back = [(number, task) for number, task in self.held.items() if self.ring._withdraw(number)]
-            self.backlog.extendleft(task for _, task in reversed(back))  # (first: the lane is not done in between)
+            back = [(number, task) for number, task in reversed(self.held.items()) if self.ring._withdraw(number)]
+            self.backlog.extendleft(task for _, task in back)  # (first: the lane is not done in between)
             for number, _ in back:
                 del self._engine.held[number]
                 self.ended(number)
