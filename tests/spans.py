@@ -25,3 +25,13 @@ def span(x: Any, seconds: float = 0.0) -> tuple[Any, int, int, int]:
 def overlaps(spans: list[Any]) -> int:
     ordered = sorted(spans, key=lambda each: each[2])
     return sum(later[2] < earlier[3] for earlier, later in itertools.pairwise(ordered))
+
+
+def slow_put(out: Any, item: Any) -> None:
+    """(Several of them take longer than a worker stays with one queue while others wait.)"""
+    time.sleep(0.004)
+    out.put(item)
+
+
+def sync_in(queue: Any) -> Any:
+    return queue.sync(same, 1)

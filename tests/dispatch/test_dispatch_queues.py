@@ -15,7 +15,7 @@ from gates import LIMIT
 import procession
 from procession import DispatchQueue, ProcessPoolExecutor, TaskTimeout, dispatch, global_queue
 from procession.testing.watch import eventually
-from spans import overlaps, same, span
+from spans import overlaps, same, slow_put, span, sync_in
 
 SHORT = "PROCESSION_SHORT" in os.environ
 
@@ -238,6 +238,37 @@ def test_a_higher_priority_goes_first(gate: Any) -> None:
         for future in (busy, *many, *futures):
             future.result(LIMIT)
     assert [out.get() for _ in range(3)] == ["2", "1", "0"]
+
+
+def test_a_higher_priority_passes_what_has_not_begun(gate: Any) -> None:
+    """Also what was handed to the workers already; and what is lower waits until it is through."""
+    out = procession.SimpleQueue()
+    with ProcessPoolExecutor(1) as executor:
+        low, high, middle = (DispatchQueue(str(n), priority=n, executor=executor) for n in (-5, 5, 0))
+        busy = low.async_(gate.enter)
+        gate.wait()
+        futures = [queue.async_(slow_put, out, queue.name) for _ in range(8) for queue in (low, middle, high)]
+        time.sleep(0.02)  # (a worker stays with a queue for so long, whatever else there is)
+        gate.open.set()
+        for future in (busy, *futures):
+            future.result(LIMIT)
+    assert [out.get() for _ in range(24)] == ["5"] * 8 + ["0"] * 8 + ["-5"] * 8
+
+
+def test_a_lower_priority_has_the_workers_that_are_left(gate: Any) -> None:
+    with ProcessPoolExecutor(2) as executor:
+        low, high = DispatchQueue("low", priority=1, executor=executor), DispatchQueue("high", priority=2, executor=executor)
+        busy = high.async_(gate.enter)
+        gate.wait()
+        assert low.sync(same, 1) == 1
+        gate.open.set()
+        assert busy.result(LIMIT) is None
+
+
+def test_a_block_that_waits_for_a_lower_priority_does_not_keep_it_from_its_worker() -> None:
+    with ProcessPoolExecutor(1) as executor:
+        low, high = DispatchQueue("low", executor=executor), DispatchQueue("high", priority=9, executor=executor)
+        assert high.sync(sync_in, low) == 1
 
 
 def test_the_global_queue_is_everybody_s() -> None:

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
 from procession import DispatchQueue, ProcessPoolExecutor, SimpleQueue, WorkerDied
 
 LIMIT = 10.0
 QUEUES = st.integers(0, 3)
+PRIORITIES = st.integers(-1, 1)
 
 
 def note(out: Any, queue: int, number: int, inner: Any) -> int:
@@ -34,19 +35,25 @@ class Machine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.executor = ProcessPoolExecutor(2)
-        first = DispatchQueue("0", executor=self.executor)
-        self.queues = [first, DispatchQueue("1", target=first), DispatchQueue("2", True, width=2, executor=self.executor),
-                       DispatchQueue("3", True, target=first)]  # fmt: skip
-        self.inner = DispatchQueue("inner", True, executor=self.executor).with_options(retries=100)
+        self.queues: list[DispatchQueue] = []
         self.out = SimpleQueue()
         self.stories: list[tuple[Any, int, bool, int]] = []  # future, queue, whether it is a barrier, retries
         self.cancelled: set[int] = set()
         self.suspended = [0] * 4
         self.kills = 0
 
+    @initialize(priorities=st.tuples(PRIORITIES, PRIORITIES, PRIORITIES))
+    def make_queues(self, priorities: tuple[int, int, int]) -> None:
+        first, other, inner = priorities
+        serial = DispatchQueue("0", executor=self.executor, priority=first)
+        self.queues = [serial, DispatchQueue("1", target=serial),
+                       DispatchQueue("2", True, width=2, executor=self.executor, priority=other),
+                       DispatchQueue("3", True, target=serial)]  # fmt: skip
+        self.inner = DispatchQueue("inner", True, executor=self.executor, priority=inner).with_options(retries=100)
+
     def teardown(self) -> None:
         try:
-            for queue, times in zip(self.queues, self.suspended, strict=True):
+            for queue, times in zip(self.queues, self.suspended, strict=bool(self.queues)):
                 for _ in range(times):
                     queue.resume()
             for number, story in enumerate(self.stories):

@@ -38,7 +38,7 @@ def engine() -> Engine:
 def global_queue(priority: int = 0) -> DispatchQueue:
     """The concurrent queue of that priority that all of the program shares: as many blocks at a time as there are workers.
 
-    It can be neither suspended nor closed. Does not block; threads may call it.
+    Blocks of one with a higher priority go first. It can be neither suspended nor closed. Does not block; threads may call it.
     """
     from procession.dispatch.queue import DispatchQueue, check_priority
 

@@ -211,10 +211,10 @@ class Engine:
             ring._put_task(*message)
         except Exception as error:
             task = self.held[message[0]]
-            self._let_go(task)
+            self.let_go(task)
             task.fail(error)
 
-    def _let_go(self, task: Task) -> None:
+    def let_go(self, task: Task) -> None:
         del self.held[task.number]
         if task.lane is not None:
             task.lane.ended(task.number)
@@ -223,7 +223,7 @@ class Engine:
         """Its worker died with it in hand. With the lock."""
         if not isinstance(task, Order):
             self.stopper.lost(task, member)
-        self._let_go(task)
+        self.let_go(task)
         if isinstance(task, Order):
             task.served.left(task)
 
@@ -245,7 +245,7 @@ class Engine:
         ring = self.tasks if task.lane is None else task.lane.ring
         with shielded():  # (never withdrawn and held)
             if ring._withdraw(task.number):
-                self._let_go(task)
+                self.let_go(task)
                 self.have_ended()
             else:
                 self.stopper.stop(task, "cancelled")

@@ -71,12 +71,15 @@ class Lane:
     shape = Shape.SERVE  # of its orders
     window = WINDOW
     in_order = True  # with a width of 1 one is done after another
+    ranks = True  # its priority counts
 
     def __init__(
         self, engine: Engine, width: int | None = 1, *, target: Lane | None = None, priority: int = 0, name: str = "lane"
     ) -> None:
         self._engine: Engine = weakref.proxy(engine)  # (which has us)
         self.width, self.target, self.priority, self.name = width, target, priority, name
+        self.ranks = self.ranks and target is None
+        self.passed = False  # it has tasks, and must wait for others to give orders
         self.ring = ring()
         self.backlog: deque[Task] = deque()
         self.held: dict[int, Task] = {}  # in the ring, or in hand; by number, in order
@@ -95,6 +98,7 @@ class Lane:
             self.id = next(engine.lanes.numbers)
             engine.functions.table[-self.id] = address_of(self.ring)  # (where workers look for it)
             engine.lanes.open[self.id] = self
+            engine.lanes.ranked |= priority != 0
 
     def take_above(self) -> None:
         """It is the target of one more. With the lock. Raises RuntimeError if it was closed."""
@@ -261,8 +265,11 @@ class Lane:
     def see_to_service(self) -> None:
         """Give as many orders as there are tasks for, and workers that may do them."""
         most = self._engine.crew.size if self.width is None else self.width
-        while len(self.orders) < min(most, len(self.held)) and self._order():
-            pass
+        while len(self.orders) < min(most, len(self.held)):
+            self.passed = self.ranks and self._lanes.ranked and not self._lanes.may_give(self.priority, self._engine.crew.size)
+            if self.passed or not self._order():
+                return
+        self.passed = False
 
     def _order(self) -> bool:
         engine = self._engine
@@ -270,6 +277,8 @@ class Lane:
             return False
         with shielded():  # (never counted and not given, nor given twice)
             order = Order(self)
+            if self.ranks and self._lanes.ranked:
+                self._lanes.pass_by(self.priority, engine)
             self.orders.add(order)
             if self.target is None:
                 engine.submit_pieces([order])
@@ -292,6 +301,8 @@ class Lane:
         """A worker serves it no more: it was done, or has died."""
         self.orders.discard(order)
         self.see_to_service()
+        if self._lanes.ranked:
+            self._lanes.see_to_passed()
         if self.target is not None and self.target.backlog and self._engine.guests is not None:
             self._engine.guests.look_again()
         if self.closed:

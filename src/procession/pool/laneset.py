@@ -5,7 +5,10 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING
 
+from procession.pool.shield import shielded
+
 if TYPE_CHECKING:
+    from procession.pool.engine import Engine
     from procession.pool.lanes import Lane
     from procession.pool.loop_lane import LoopLane
 
@@ -21,6 +24,7 @@ class Lanes:
         self.hungry: set[Lane] = set()  # room has come into their rings
         self.numbers = itertools.count(1)
         self.loop: LoopLane | None = None  # of coroutine functions
+        self.ranked = False  # some go before others, or did
 
     def waiting(self) -> int:
         """How many tasks wait in backlogs."""
@@ -42,6 +46,29 @@ class Lanes:
         for lane in list(self.open.values()):
             if lane.width is None and lane.held:
                 lane.see_to_service()
+        self.see_to_passed()
+
+    # --- priorities: a lane gives no order while those of others, among them a higher one, have all workers ---
+
+    def may_give(self, priority: int, workers: int) -> bool:
+        """Whether a lane of that priority may give one."""
+        ranks = [(lane.priority, len(lane.orders)) for lane in self.open.values() if lane.ranks and lane.orders]
+        return sum(orders for _, orders in ranks) < workers or priority >= max(ranks)[0]
+
+    def pass_by(self, priority: int, engine: Engine) -> None:
+        """An order of that priority comes: lower ones that no worker has taken yet come back."""
+        for lane in [lane for lane in self.open.values() if lane.ranks and lane.orders and lane.priority < priority]:
+            for order in list(lane.orders):
+                with shielded():
+                    if order.number and engine.tasks._withdraw(order.number):
+                        engine.let_go(order)
+                        lane.orders.discard(order)
+                        lane.passed = True
+
+    def see_to_passed(self) -> None:
+        """Orders are done, or there are more workers: others may be given."""
+        for lane in sorted((lane for lane in self.open.values() if lane.passed), key=lambda lane: -lane.priority):
+            lane.see_to_service()
 
     def forget(self, number: int) -> None:
         """It is not held, whatever a lane knows of it. (A signal's handler may raise while it is put, or has just ended.)"""

@@ -21,7 +21,7 @@ class LoopLane(Lane):
 
     shape = Shape.LOOP
     window = 16384
-    in_order = False
+    in_order = ranks = False
 
     def adopt(self, task: Any) -> None:
         """Take on a task that was made before it was known where it belongs. With the lock."""
