@@ -63,7 +63,7 @@ struct commons {              /* the header, at offset 0 */
     word64 obituary_count;    /* 144 */
     word64 chunk_top;         /* 152  no chunk from here on was ever taken */
     word32 sweeper;           /* 160  thread id of who sweeps, 0 for nobody (sweep.c) */
-    word32 sweeps_wanted;     /* 164  grows with every member that died and must be swept after */
+    word32 sweeps_asked;      /* 164  grows with every call for a sweep */
     word32 cell_hint;         /* 168  where the search for a free cell begins */
     word32 cells_used;        /* 172  no cell from here on was ever taken */
     word32 cell_serial;       /* 176  serial of the next new cell */
@@ -75,7 +75,8 @@ struct commons {              /* the header, at offset 0 */
     word32 warm;              /* 268  about how many chunks are warm (arena.h) */
     uint32_t warm_most;       /* 272  so many may be */
     word32 names;             /* 276  the lock of those who name memory: index of its cell, 0 for none yet */
-    char reserved[232];       /* 280 */
+    word64 swept;             /* 280  low half: `sweeps_asked` when the last complete sweep began; high half: its user id */
+    char reserved[224];       /* 288 */
     struct obituary obituaries[OBITUARIES]; /* 512 */
 };
 _Static_assert(offsetof(struct commons, obituaries) == 512, "the header is part of a file format");

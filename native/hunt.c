@@ -15,7 +15,12 @@
 #define DEPTH 64 /* of the walk down /proc; what lies deeper is found by its cookie or in the next pass */
 
 static bool wanted(struct hunt *hunt, struct member who) {
-    return hunt->top.slot == PN_NO_SLOT ? kin_doomed(who) : kin_below(who, hunt->top);
+    return hunt->top.slot == PN_NO_SLOT ? kin_doomed(who, hunt->dead) : kin_below(who, hunt->top);
+}
+
+static bool is_blind(struct hunt *hunt, int error) {
+    if (proc_short(error)) hunt->blind = error;
+    return error < 0;
 }
 
 static bool met_since(struct hunt *hunt, size_t first, pid_t pid) {
@@ -35,7 +40,7 @@ static void remember(struct hunt *hunt, struct struck struck) {
  * it, long before it is gone. */
 static bool anybody_leaving(const struct hunt *hunt) {
     for (size_t i = 0; i < hunt->struck_count; i++)
-        if (hunt->struck[i].hit && proc_is(hunt->struck[i].pid, hunt->struck[i].start_time)) return true;
+        if (hunt->struck[i].hit && proc_may_be(hunt->struck[i].pid, hunt->struck[i].start_time)) return true;
     return false;
 }
 
@@ -56,10 +61,12 @@ static bool sweeps_for_us(pid_t pid) { return word_read(&commons->sweeper) == (u
 
 /* Signal one process. Its identity is checked between opening the pidfd and using it. */
 static void strike(struct hunt *hunt, pid_t pid, uint64_t start_time, struct record *record) {
+    if (pid == hunt->self || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) hunt->spared = true;
     if (pid == hunt->self || pid <= 1 || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) return;
     if (met_since(hunt, hunt->pass_began, pid)) return;
     bool known = met_since(hunt, 0, pid), hit = false;
     int pidfd = pidfd_open_(pid);
+    is_blind(hunt, pidfd);
     if (pidfd >= 0 && proc_is(pid, start_time)) {
         if (hunt->count && !known) hunt_note_left_over(pid, record);
         hit = pidfd_signal(pidfd, hunt->sig) == 0;
@@ -74,14 +81,14 @@ static void strike_with_children(pid_t pid, void *arg);
 static void strike_children(struct hunt *hunt, pid_t pid) {
     if (hunt->depth == DEPTH) return;
     hunt->depth++;
-    proc_children(pid, strike_with_children, hunt);
+    is_blind(hunt, proc_children(pid, strike_with_children, hunt));
     hunt->depth--;
 }
 
 static void strike_with_children(pid_t pid, void *arg) {
     struct hunt *hunt = arg;
     struct proc_stat stat;
-    if (proc_stat(pid, &stat) < 0 || stat.state == 'Z') return;
+    if (is_blind(hunt, proc_stat(pid, &stat)) || stat.state == 'Z') return;
     char text[KIN_COOKIE_SIZE];
     struct member who;
     /* A child with a cookie of another branch (a detached one) is not ours to end. */
@@ -121,13 +128,13 @@ static bool is_new_spare(struct member who, struct proc_stat *stat) {
 static void hunt_cookie(pid_t pid, void *arg) {
     struct hunt *hunt = arg;
     struct proc_stat stat;
-    if (pid == hunt->self || proc_stat(pid, &stat) < 0) return;
+    if (pid == hunt->self || is_blind(hunt, proc_stat(pid, &stat))) return;
     if (stat.start_time < commons->founded_ticks || stat.state == 'Z') return;
     char text[KIN_COOKIE_SIZE];
     struct member who;
     int r = proc_environ(&stat, KIN_COOKIE "=", text, sizeof text);
     if (r == -ENODATA && proc_in_exec(pid)) hunt->unsure++;
-    if (r < 0 || !kin_read_cookie(text, &who)) return;
+    if (is_blind(hunt, r) || !kin_read_cookie(text, &who)) return;
     /* A member goes by its record, not by the cookie that it still wears; and it may be one only since the table's pass: a
      * fork that had not come to its own record then. */
     struct record *record = kin_record(pid, stat.start_time);
@@ -140,12 +147,14 @@ static void hunt_cookie(pid_t pid, void *arg) {
 }
 
 bool hunt_pass(struct hunt *hunt, int pass) {
-    hunt->hits = hunt->unsure = 0;
+    hunt->hits = hunt->unsure = hunt->blind = 0;
+    hunt->spared = false;
     hunt->pass_began = hunt->struck_count;
     hunt_members(hunt);
     pn_step("members hunted");
-    proc_every(hunt_cookie, hunt);
-    return hunt->hits == 0 && (hunt->unsure == 0 || pass >= EXECS) && !anybody_leaving(hunt);
+    int error = proc_every(hunt_cookie, hunt);
+    if (error) hunt->blind = error;
+    return !hunt->blind && hunt->hits == 0 && (hunt->unsure == 0 || pass >= EXECS) && !anybody_leaving(hunt);
 }
 
 void hunt_end(struct hunt *hunt) { free(hunt->struck); }

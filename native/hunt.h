@@ -14,10 +14,13 @@ struct struck {
 };
 
 struct hunt {
-    struct member top; /* whose kin is hunted; PN_NO_SLOT: that of all the dead */
+    struct member top; /* whose kin is hunted; PN_NO_SLOT: that of the dead */
+    const uint32_t *dead; /* of which dead then (kin_doomed) */
     int sig;
     int hits;   /* all that were signalled */
     int unsure; /* processes within an exec(): their cookie cannot be read at this moment */
+    int blind;  /* somebody, or all, could not be looked at: that error, else 0 */
+    bool spared; /* we are ourselves among those to be ended, or another sweeper is */
     pid_t self;
     bool count; /* the user's processes among them are left-over ones: count and name them */
     int depth;
@@ -25,7 +28,7 @@ struct hunt {
     size_t struck_count, pass_began;
 };
 
-/* One pass. True: there was nobody to strike, and none of those who were struck in earlier ones is still on its way out. */
+/* One pass. True: all were looked at, there was nobody to strike, and none of those who were struck in earlier ones is still on its way out. */
 bool hunt_pass(struct hunt *hunt, int pass);
 /* What those who were struck need to be gone, and an exec() to be done, before the next pass; ns. */
 int64_t hunt_moment(int pass);

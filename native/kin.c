@@ -30,11 +30,11 @@ bool kin_below(struct member who, struct member top) {
     return false;
 }
 
-bool kin_doomed(struct member who) {
+bool kin_doomed(struct member who, const uint32_t *dead) {
     for (uint32_t depth = 0; depth < PN_SLOTS; depth++) {
         struct record *record = table_get(who);
         if (!record) return false;
-        if (record_state(record) == RECORD_EXITED) return true;
+        if (record_state(record) == RECORD_EXITED && (!dead || dead[who.slot] == who.generation)) return true;
         if (word_read(&record->flags) & RECORD_DETACHED) return false;
         who = kin_parent(record);
     }
@@ -73,5 +73,5 @@ bool kin_sits(struct member who, pid_t *pid, uint64_t *start_time) {
 bool kin_running(struct member who) {
     pid_t pid;
     uint64_t start;
-    return kin_sits(who, &pid, &start) && proc_is(pid, start);
+    return kin_sits(who, &pid, &start) && proc_may_be(pid, start);
 }

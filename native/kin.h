@@ -25,14 +25,15 @@ struct member kin_parent(struct record *record);
 struct member kin_at(uint32_t slot);
 /* True when `who` is `top`, or below it in the table, with no detached member from `who` up to just below `top`. */
 bool kin_below(struct member who, struct member top);
-/* Somebody above it, or it itself, is dead, and it is not detached from them. */
-bool kin_doomed(struct member who);
+/* Somebody above it, or it itself, is dead, and it is not detached from them. `dead`, by slot, are the generations of the dead
+ * that count; NULL: all. */
+bool kin_doomed(struct member who, const uint32_t *dead);
 /* Who sits in which record; NULL: in none. Of a spare that has just been born the pid alone is known (the kernel writes it, its
  * zygote or it itself tells the start time a moment later); it may have been started already, and detached. */
 struct record *kin_record(pid_t pid, uint64_t start_time);
 /* The process of a member, as (pid, start time). False: there is no such member any more, or it has no process yet. */
 bool kin_sits(struct member who, pid_t *pid, uint64_t *start_time);
-/* Its process is there, and no zombie. */
+/* Its process is there, and no zombie; or that cannot be told. */
 bool kin_running(struct member who);
 
 #endif

@@ -43,19 +43,21 @@ int proc_stat(pid_t pid, struct proc_stat *out) {
     return 0;
 }
 
-static bool runs(pid_t pid, struct proc_stat *stat) {
-    return proc_stat(pid, stat) == 0 && stat->state != 'Z' && stat->state != 'X';
+bool proc_short(int error) { return error == -EMFILE || error == -ENFILE || error == -ENOMEM; }
+
+/* 1: it is; 0: it is not; below 0: nothing is known. */
+static int is(pid_t pid, uint64_t start_time, bool any) {
+    struct proc_stat stat;
+    int error = proc_stat(pid, &stat);
+    if (error < 0) return proc_short(error) && proc_exists(pid) ? error : 0;
+    return stat.state != 'Z' && stat.state != 'X' && (any || stat.start_time == start_time);
 }
 
-bool proc_is(pid_t pid, uint64_t start_time) {
-    struct proc_stat stat;
-    return runs(pid, &stat) && stat.start_time == start_time;
-}
+bool proc_is(pid_t pid, uint64_t start_time) { return is(pid, start_time, false) > 0; }
 
-bool proc_sits(pid_t pid, uint64_t start_time) {
-    struct proc_stat stat;
-    return runs(pid, &stat) && (start_time == 0 || stat.start_time == start_time);
-}
+bool proc_may_be(pid_t pid, uint64_t start_time) { return is(pid, start_time, false) != 0; }
+
+bool proc_sits(pid_t pid, uint64_t start_time) { return is(pid, start_time, start_time == 0) != 0; }
 
 void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready) {
     char path[64], text[128];
@@ -124,6 +126,7 @@ struct children {
     pid_t pid;
     void (*each)(pid_t, void *);
     void *arg;
+    int error;
 };
 
 static void children_of_thread(pid_t tid, void *arg) {
@@ -131,16 +134,18 @@ static void children_of_thread(pid_t tid, void *arg) {
     char path[64];
     snprintf(path, sizeof path, "/proc/%d/task/%d/children", c->pid, tid);
     FILE *file = fopen(path, "re");
+    if (!file) c->error = -errno;
     if (!file) return;
     for (int child; fscanf(file, "%d", &child) == 1;) c->each(child, c->arg);
     fclose(file);
 }
 
-void proc_children(pid_t pid, void (*each)(pid_t, void *), void *arg) {
-    struct children c = {pid, each, arg};
+int proc_children(pid_t pid, void (*each)(pid_t, void *), void *arg) {
+    struct children c = {pid, each, arg, 0};
     char path[48];
     snprintf(path, sizeof path, "/proc/%d/task", pid);
-    each_number(path, children_of_thread, &c);
+    int error = each_number(path, children_of_thread, &c);
+    return error ? error : c.error;
 }
 
 bool proc_in_exec(pid_t pid) {

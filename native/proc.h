@@ -16,9 +16,13 @@ struct proc_stat {
 
 bool proc_exists(pid_t pid);
 int proc_stat(pid_t pid, struct proc_stat *out);
+/* There were no descriptors, or no memory, to look with: nothing is known. */
+bool proc_short(int error);
 /* The process is there and is the one that started at `start_time`, and is not a zombie. */
 bool proc_is(pid_t pid, uint64_t start_time);
-/* The same of what a record says: of a spare that has just been born the pid stands there before the start time, which is 0. */
+/* The same, or nothing is known of it: who takes it for dead must be sure. */
+bool proc_may_be(pid_t pid, uint64_t start_time);
+/* That of what a record says: of a spare that has just been born the pid stands there before the start time, which is 0. */
 bool proc_sits(pid_t pid, uint64_t start_time);
 /* Nanoseconds that the main thread ran and that it waited for a processor; zeros where the kernel does not tell. */
 void proc_sched(pid_t pid, uint64_t *run, uint64_t *ready);
@@ -27,7 +31,7 @@ void proc_name(pid_t pid, char *out, size_t size);
 /* It has memory, and does not map the file of this name, as /proc/PID/maps gives it. False for what is ending. */
 bool proc_lacks(pid_t pid, const char *name);
 /* Call `each` with the pid of every child of every thread of `pid`. */
-void proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
+int proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
 /* Call `each` with every pid there is. */
 int proc_every(void (*each)(pid_t pid, void *arg), void *arg);
 /* Find `key` (with its "=") at the start of a variable in the environment the process was started with, and

@@ -159,7 +159,9 @@ static void *reap(void *arg) {
         serve_round(reaper.sweep ? 0 : PN_FOREVER);
         if (!reaper.sweep || reaper.stop) continue;
         reaper.sweep = false;
-        if (commons && !sweep_all_waiting(serve_meanwhile)) reaper.sweep = true;
+        if (!commons || sweep_all_waiting(serve_meanwhile)) continue;
+        reaper.sweep = true;
+        if (!reaper.stop) serve_meanwhile(PN_SECOND); /* (it was short of descriptors) */
     }
     return NULL;
 }

@@ -22,20 +22,20 @@ void sweep_mark_dead(struct member who) {
     if (!record) return;
     table_enter(who, RECORD_EXITED);
     pn_step("marked dead");
-    word_add(&commons->sweeps_wanted, 1);
-    pn_step("sweep wanted");
 }
 
 /* The doomed that run no more are marked like those whose death was told: from then on each dooms what is below it by
- * itself, and their records can go in any order; `ripe`, by slot, are the generations of those that were found so. How many
- * were not before. */
-static uint32_t mark_doomed(uint32_t *ripe) {
+ * itself, and their records can go in any order; `ripe`, by slot, are the generations of those that were found so. After the
+ * first time only who is below these is looked at: others who die meanwhile have somebody who calls for a sweep, and a family
+ * where somebody dies all the time must not keep this one from its end. How many were not found so before. */
+static uint32_t mark_doomed(uint32_t *ripe, bool first) {
     uint32_t used = word_read(&commons->slots_used), fresh = 0;
     for (uint32_t slot = 0; slot < used; slot++) {
         struct member who = kin_at(slot);
-        if (!kin_doomed(who) || kin_running(who)) continue;
+        if (ripe[slot] == who.generation || !kin_doomed(who, first ? NULL : ripe)) continue;
+        struct record *record = table_get(who);
+        if (!record || (record_state(record) != RECORD_EXITED && kin_running(who))) continue;
         table_enter(who, RECORD_EXITED);
-        if (ripe[slot] == who.generation) continue;
         ripe[slot] = who.generation;
         fresh++;
     }
@@ -120,55 +120,73 @@ void sweep_look_at_forks(void) {
     }
 }
 
-/* A record may go when a whole pass that began after its member's death has found nobody: then there is no process any more that
- * came from it and is known by its cookie alone, such as a fork that has not come to a record of its own. */
+/* A record may go when a whole pass of a sweep that began after its member's death has found nobody: then there is no process any
+ * more that came from it and is known by its cookie alone, such as a fork that has not come to a record of its own. */
 static bool sweep_once(bool (*wait)(int64_t)) {
-    struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .sig = SIGKILL, .self = getpid(), .count = true};
     uint32_t *ripe = calloc(PN_SLOTS, sizeof *ripe); /* (without it nothing is freed, this time) */
-    if (ripe) mark_doomed(ripe);
+    struct hunt hunt = {.top = {PN_NO_SLOT, 0}, .dead = ripe, .sig = SIGKILL, .self = getpid(), .count = true};
+    uint32_t asked = word_read(&commons->sweeps_asked);
+    if (ripe) mark_doomed(ripe, true);
     bool done = false, go_on = true;
-    for (int pass = 0; pass < PASSES && !done && go_on; pass++) {
+    bool no_proc = false; /* (as in a chroot: those outside see to it) */
+    for (int pass = 0; pass < PASSES && !done && go_on && !no_proc; pass++) {
         bool nobody = hunt_pass(&hunt, pass);
-        done = nobody && (!ripe || mark_doomed(ripe) == 0);
-        if (!nobody) go_on = wait(hunt_moment(pass));
+        done = nobody && (!ripe || mark_doomed(ripe, false) == 0);
+        no_proc = hunt.blind && !proc_short(hunt.blind);
+        if (!nobody && !no_proc) go_on = wait(hunt_moment(pass));
     }
     pn_step("all hunted");
     hunt_end(&hunt);
     if (ripe && done) free_doomed(ripe);
     free(ripe);
-    return go_on;
+    if (done && !hunt.spared) word_publish(&commons->swept, (uint64_t)geteuid() << 32 | asked);
+    return go_on && !proc_short(hunt.blind);
 }
 
 static bool at_work(pid_t tid) {
     struct proc_stat stat;
-    return proc_stat(tid, &stat) == 0 && !strchr("ZXTt", stat.state);
+    int error = proc_stat(tid, &stat);
+    return error ? proc_short(error) : !strchr("ZXTt", stat.state);
 }
 
-/* Who struck somebody knows whom to wait for; who comes later finds no trace of those that are on their way out. */
-static bool wait_for_other(bool (*wait)(int64_t)) {
+/* Somebody with our rights began and ended a whole sweep since that call. */
+static bool is_swept(uint32_t call) {
+    uint64_t swept = word_read(&commons->swept);
+    return (uint32_t)(swept >> 32) == (uint32_t)geteuid() && (int32_t)((uint32_t)swept - call) >= 0;
+}
+
+enum turn { OURS, NOT_NEEDED, CALLED_AWAY };
+
+/* Who struck somebody knows whom to wait for; who comes meanwhile finds no trace of those that are on their way out. So of those
+ * who find nobody at it one begins, and the others wait for that one. What it does is for all who called before it began: in a
+ * family where somebody dies all the time, each would wait for ever for a turn of its own. */
+static enum turn take_turn(uint32_t call, bool (*wait)(int64_t)) {
     int64_t limit = clock_monotonic() + PATIENCE;
-    uint32_t me = (uint32_t)gettid(), other;
-    while ((other = word_read(&commons->sweeper)) != 0 && other != me) {
-        if (clock_monotonic() >= limit || !at_work((pid_t)other)) break;
-        if (wait == hunt_nap) futex_wait(&commons->sweeper, other, clock_monotonic() + PN_SECOND / 20);
-        else if (!wait(PN_SECOND / 200)) return false;
+    uint32_t me = (uint32_t)gettid();
+    while (!is_swept(call)) {
+        uint32_t other = word_read(&commons->sweeper);
+        if (other == 0 || other == me || clock_monotonic() >= limit || !at_work((pid_t)other)) {
+            pn_step("nobody else at work");
+            if (word_swap(&commons->sweeper, other, me)) return OURS;
+        } else if (wait == hunt_nap) {
+            futex_wait(&commons->sweeper, other, clock_monotonic() + PN_SECOND / 20);
+        } else if (!wait(PN_SECOND / 200)) {
+            return CALLED_AWAY;
+        }
     }
-    return true;
+    return NOT_NEEDED;
 }
 
 void sweep_all(void) { sweep_all_waiting(hunt_nap); }
 
 bool sweep_all_waiting(bool (*wait)(int64_t ns)) {
-    if (!wait_for_other(wait)) return false;
-    uint32_t me = (uint32_t)gettid(), wanted;
-    bool go_on;
-    do {
-        word_publish(&commons->sweeper, me);
-        pn_step("sweeper");
-        wanted = word_read(&commons->sweeps_wanted);
-        go_on = sweep_once(wait);
-        word_swap(&commons->sweeper, me, 0); /* (another may have taken it over meanwhile) */
-        futex_wake(&commons->sweeper, INT_MAX);
-    } while (go_on && word_read(&commons->sweeps_wanted) != wanted);
-    return go_on;
+    uint32_t me = (uint32_t)gettid(), call = word_add(&commons->sweeps_asked, 1) + 1;
+    pn_step("sweep asked for");
+    enum turn turn = take_turn(call, wait);
+    if (turn != OURS) return turn == NOT_NEEDED;
+    pn_step("sweeper");
+    bool ended = sweep_once(wait);
+    word_swap(&commons->sweeper, me, 0); /* (another may have taken it over meanwhile) */
+    futex_wake(&commons->sweeper, INT_MAX);
+    return ended;
 }

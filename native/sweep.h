@@ -14,7 +14,7 @@ void sweep_mark_dead(struct member who);
  * stopped, or takes too long. */
 void sweep_all(void);
 /* The same for who has something else to do: between two passes, and while another is at work, it calls `wait`. When that answers
- * false, the sweep is left as it is. Whether it came to its end. */
+ * false, the sweep is left as it is. Whether it came to its end, and was not short of descriptors or memory to look with. */
 bool sweep_all_waiting(bool (*wait)(int64_t ns));
 /* For a full table: free the records that nobody else will while the family lives, those of processes that a living member
  * forked (or that outlived their parent) and that are gone, with nothing living below them. How many. */

@@ -25,10 +25,10 @@ int main(void) {
     FIELD(commons, alive); FIELD(commons, most_alive); FIELD(commons, failed); FIELD(commons, killed);
     FIELD(commons, left_over); FIELD(commons, run_time); FIELD(commons, ready_time); FIELD(commons, blocked_time);
     FIELD(commons, peak_kib); FIELD(commons, obituary_count); FIELD(commons, chunk_top); FIELD(commons, sweeper);
-    FIELD(commons, sweeps_wanted); FIELD(commons, cell_hint); FIELD(commons, cells_used); FIELD(commons, cell_serial);
+    FIELD(commons, sweeps_asked); FIELD(commons, cell_hint); FIELD(commons, cells_used); FIELD(commons, cell_serial);
     FIELD(commons, wait_hint); FIELD(commons, waits_used); FIELD(commons, tickets); FIELD(commons, spinning);
     FIELD(commons, processors); FIELD(commons, warm); FIELD(commons, warm_most);
-    FIELD(commons, names); FIELD(commons, reserved); FIELD(commons, obituaries);
+    FIELD(commons, names); FIELD(commons, swept); FIELD(commons, reserved); FIELD(commons, obituaries);
     FIELD(obituary, serial); FIELD(obituary, pid); FIELD(obituary, status); FIELD(obituary, run_time);
     FIELD(obituary, peak_kib); FIELD(obituary, flags); FIELD(obituary, name);
     FIELD(record, state); FIELD(record, generation); FIELD(record, pid); FIELD(record, flags);

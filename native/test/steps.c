@@ -289,7 +289,7 @@ static int a_fork_that_comes_late_is_ended(void) {
     return !ended || meanwhile;
 }
 
-/* Another death is told while the sweep is in its second pass. */
+/* Another death is told while the sweep is in its second pass. Who tells it calls for a sweep of its own. */
 static void die_in_the_second_pass(const char *where) {
     static int passes;
     if (strcmp(where, "members hunted") != 0 || ++passes < 2) return;
@@ -304,6 +304,7 @@ static int whoever_is_ended_is_counted(void) {
     pid_t pids[] = {asleep_under(plan->victim), asleep_under(plan->child)};
     meanwhile = die_in_the_second_pass;
     run_sweep();
+    sweep_all();
     bool counted = commons->left_over == 2;
     if (!counted) fprintf(stderr, "%d of 2 left-over processes were counted\n", (int)commons->left_over);
     for (int i = 0; i < 2; i++) {
@@ -315,7 +316,7 @@ static int whoever_is_ended_is_counted(void) {
 }
 
 /* A fork that has not come to a record of its own, and who forked it has ended. Its grandparent's death is told when a sweep
- * after another has hunted, and is about to free records. The next sweep finds it by its cookie. */
+ * after another has hunted, and is about to free records. The next one finds it by its cookie. */
 static void die_before_the_freeing(const char *where) {
     if (strcmp(where, "all hunted") != 0) return;
     meanwhile = NULL;
@@ -331,6 +332,7 @@ static int a_fork_of_one_that_ended_is_found(void) {
     late = asleep_under(plan->child);
     sweep_mark_dead(another);
     meanwhile = die_before_the_freeing;
+    sweep_all();
     sweep_all();
     bool ended = waitpid(late, &status, WNOHANG) == late && WTERMSIG(status) == SIGKILL;
     if (!ended) fprintf(stderr, "a fork whose parent had ended outlived the sweep\n");
