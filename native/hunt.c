@@ -12,6 +12,7 @@
 #include "proc.h"
 
 #define EXECS 40 /* in 0.4 s of them: who is within an exec() for longer than that is not waited for */
+#define BIRTHS 8 /* who forks and ends at once, again and again, may be in no list: passes while somebody was born, in some 40 ms */
 #define DEPTH 64 /* of the walk down /proc; what lies deeper is found by its cookie or in the next pass */
 
 static bool wanted(struct hunt *hunt, struct member who) {
@@ -150,11 +151,14 @@ bool hunt_pass(struct hunt *hunt, int pass) {
     hunt->hits = hunt->unsure = hunt->blind = 0;
     hunt->spared = false;
     hunt->pass_began = hunt->struck_count;
+    pid_t last = proc_last_pid();
     hunt_members(hunt);
     pn_step("members hunted");
     int error = proc_every(hunt_cookie, hunt);
     if (error) hunt->blind = error;
-    return !hunt->blind && hunt->hits == 0 && (hunt->unsure == 0 || pass >= EXECS) && !anybody_leaving(hunt);
+    bool births = proc_last_pid() != last;
+    return !hunt->blind && hunt->hits == 0 && (hunt->unsure == 0 || pass >= EXECS) && (!births || pass >= BIRTHS) &&
+           !anybody_leaving(hunt);
 }
 
 void hunt_end(struct hunt *hunt) { free(hunt->struck); }

@@ -34,6 +34,9 @@ bool proc_lacks(pid_t pid, const char *name);
 int proc_children(pid_t pid, void (*each)(pid_t child, void *arg), void *arg);
 /* Call `each` with every pid there is. */
 int proc_every(void (*each)(pid_t pid, void *arg), void *arg);
+/* The last pid, of a process or a thread, that was given here: another one later means that somebody was born meanwhile. 0: the
+ * kernel does not tell. */
+pid_t proc_last_pid(void);
 /* Find `key` (with its "=") at the start of a variable in the environment the process was started with, and
  * copy the value. -ENOENT when it is not there; -ENODATA when there is no environment at all. */
 int proc_environ(const struct proc_stat *who, const char *key, char *value, size_t size);

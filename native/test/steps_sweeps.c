@@ -102,7 +102,7 @@ static void one_that_began_before_is_not(void) {
     begin();
     meanwhile = another_did_it_before;
     sweep_all();
-    CHECK(word_read(done) == 1 && passes == 1);
+    CHECK(word_read(done) == 1 && passes >= 1);
 }
 
 static void somebody_dies_in_every_pass(const char *where) {
@@ -119,10 +119,32 @@ static void deaths_during_a_sweep_are_the_next_ones(void) {
     sweep_mark_dead(dead);
     meanwhile = somebody_dies_in_every_pass;
     sweep_all();
-    CHECK(was_ended(left) && !table_get(dead) && passes < 10);
+    CHECK(was_ended(left) && !table_get(dead) && passes < 20);
     meanwhile = NULL;
     sweep_all();
     for (uint32_t slot = 0; slot < commons->slots_used; slot++) CHECK(!table_get(kin_at(slot)));
+}
+
+static int births;
+
+static void somebody_is_born_in_a_pass(const char *where) {
+    if (strcmp(where, "members hunted") != 0 || ++passes > births) return;
+    pid_t pid = fork();
+    if (pid == 0) _exit(0);
+    end_of(pid, 0);
+}
+
+/* The list of a pass may have a process that is gone, and not the one that it has forked. */
+static void a_pass_in_which_somebody_was_born_is_not_the_last(void) {
+    begin();
+    meanwhile = somebody_is_born_in_a_pass;
+    births = 3;
+    sweep_all();
+    CHECK(passes >= 4);
+    births = 1000;
+    passes = 0;
+    sweep_all();
+    CHECK(passes < 20);
 }
 
 static int first_open, last_open;
@@ -173,6 +195,7 @@ int main(void) {
     CASE(a_sweep_that_began_after_the_call_is_enough);
     CASE(one_that_began_before_is_not);
     CASE(deaths_during_a_sweep_are_the_next_ones);
+    CASE(a_pass_in_which_somebody_was_born_is_not_the_last);
     CASE(who_cannot_look_does_not_say_that_nobody_is_left);
     CASE(and_nothing_is_freed);
     return failed;
