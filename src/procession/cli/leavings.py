@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from procession.observe import procfs
 
 __all__ = ["LeftOver", "Orphans", "news"]
 
-_PASSES = 64  #: what outruns this many is beyond help
+_LONG = 10.0  #: seconds: what outruns us for so long, or cannot be ended, is beyond help
 _PATIENCE = 0.02
 #: Members that are the user's own, not our helpers.
 _USERS = _native.PROCESS | _native.FORKED
@@ -60,7 +61,8 @@ class Orphans:
 
     def end(self, guard: Guard) -> None:
         """End all that is below us but the guard and what is detached, and reap it."""
-        for _ in range(_PASSES):
+        deadline = time.monotonic() + _LONG
+        while time.monotonic() < deadline:
             self._reap(guard)
             left = list(_left(os.getpid(), {guard.pid}))
             if not left:

@@ -42,9 +42,9 @@ class DispatchQueue:
         Another queue, on which this one's blocks run: beside those of the target only as the target allows. A serial target
         excludes all of them from each other.
     priority
-        Blocks of a queue with a higher one go before those of others that have the same workers: these are served by the workers
-        that are left, or when it has nothing more to do. What runs is not interrupted, and a worker stays with a queue for some
-        10 ms. Of a queue with a target it means nothing.
+        Blocks of a queue with a higher one go before those of others that have the same workers: these are served by the
+        workers that are left, or when it has nothing more to do. What runs is not interrupted, and a worker stays with a queue
+        for some 10 ms. Of a queue with a target it means nothing.
     executor
         A ProcessPoolExecutor whose workers do it. By default that of the target, or a pool that all queues share: as many
         workers as processors, started when they are needed, gone after some seconds without work.
