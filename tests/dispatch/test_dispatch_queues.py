@@ -265,6 +265,24 @@ def test_a_lower_priority_has_the_workers_that_are_left(gate: Any) -> None:
         assert busy.result(LIMIT) is None
 
 
+@pytest.mark.parametrize("priorities", [(1, 2), (0, 0)])
+def test_queues_have_the_workers_that_come(gates: Any, priorities: tuple[int, int]) -> None:
+    """The lower one, and the same one's other blocks."""
+    first, second = gates(2)
+    with ProcessPoolExecutor(1) as executor:
+        low, high = (DispatchQueue(str(n), True, priority=n, executor=executor) for n in priorities)
+        busy = high.async_(first.enter)
+        first.wait()
+        others = [low.async_(same, 1), high.async_(second.enter)]
+        executor.resize(3)
+        second.wait()
+        assert others[0].result(LIMIT) == 1
+        for gate in (first, second):
+            gate.open.set()
+        for future in (busy, others[1]):
+            future.result(LIMIT)
+
+
 def test_a_block_that_waits_for_a_lower_priority_does_not_keep_it_from_its_worker() -> None:
     with ProcessPoolExecutor(1) as executor:
         low, high = DispatchQueue("low", executor=executor), DispatchQueue("high", priority=9, executor=executor)

@@ -355,6 +355,7 @@ class Engine:
         with self.lock:
             self.check_open()
             self.crew.resize(workers)
+            self.lanes.look()
             self.crew.ensure(self.wanted())
 
     def resized(self, workers: int) -> None:
