@@ -62,8 +62,9 @@ static bool sweeps_for_us(pid_t pid) { return word_read(&commons->sweeper) == (u
 
 /* Signal one process. Its identity is checked between opening the pidfd and using it. */
 static void strike(struct hunt *hunt, pid_t pid, uint64_t start_time, struct record *record) {
-    if (pid == hunt->self || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) hunt->spared = true;
-    if (pid == hunt->self || pid <= 1 || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid))) return;
+    bool spared = pid == hunt->self || (hunt->top.slot == PN_NO_SLOT && sweeps_for_us(pid));
+    if (spared) hunt->spared = true;
+    if (spared || pid <= 1) return;
     if (met_since(hunt, hunt->pass_began, pid)) return;
     bool known = met_since(hunt, 0, pid), hit = false;
     int pidfd = pidfd_open_(pid);

@@ -28,8 +28,8 @@ struct hunt {
     size_t struck_count, pass_began;
 };
 
-/* One pass. True: all were looked at, there was nobody to strike, and none of those who were struck in earlier ones is still on
- * its way out. */
+/* One pass. True: all were looked at, nobody was born meanwhile (in the first passes), there was nobody to strike, and none of
+ * those who were struck in earlier ones is still on its way out. */
 bool hunt_pass(struct hunt *hunt, int pass);
 /* What those who were struck need to be gone, and an exec() to be done, before the next pass; ns. */
 int64_t hunt_moment(int pass);

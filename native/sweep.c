@@ -84,21 +84,30 @@ static void free_doomed(const uint32_t *ripe) {
     }
 }
 
+struct cookies {
+    uint8_t needed[PN_SLOTS];
+    bool blind; /* there may be others, which could not be looked at */
+};
+
 /* A living process with this cookie must go on being found by it. */
 static void note_cookie(pid_t pid, void *arg) {
-    uint8_t *needed = arg;
+    struct cookies *cookies = arg;
     char text[KIN_COOKIE_SIZE];
     struct member who;
     struct proc_stat stat;
-    if (proc_stat(pid, &stat) < 0 || stat.state == 'Z' || stat.start_time < commons->founded_ticks) return;
-    if (proc_environ(&stat, KIN_COOKIE "=", text, sizeof text) < 0 || !kin_read_cookie(text, &who)) return;
-    if (table_get(who)) needed[who.slot] = 1;
+    int error = proc_stat(pid, &stat);
+    if (!error && (stat.state == 'Z' || stat.start_time < commons->founded_ticks)) return;
+    if (!error) error = proc_environ(&stat, KIN_COOKIE "=", text, sizeof text);
+    if (proc_short(error)) cookies->blind = true;
+    if (!error && kin_read_cookie(text, &who) && table_get(who)) cookies->needed[who.slot] = 1;
 }
 
 uint32_t sweep_forks(void) {
-    uint8_t needed[PN_SLOTS] = {0};
+    struct cookies cookies = {{0}, false};
+    uint8_t *needed = cookies.needed;
     uint32_t used = word_read(&commons->slots_used), freed = 0;
-    proc_every(note_cookie, needed); /* first: a fork wears its parent's cookie until it has a record of its own */
+    /* First: a fork wears its parent's cookie until it has a record of its own. */
+    if (proc_every(note_cookie, &cookies) < 0 || cookies.blind) return 0;
     note_needed(word_read(&commons->slots_used), needed);
     for (uint32_t slot = 0; slot < used; slot++) {
         struct member who = kin_at(slot);

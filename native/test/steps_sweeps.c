@@ -163,12 +163,18 @@ static bool have_some_again(int64_t ns) {
     return hunt_nap(ns);
 }
 
-static void who_cannot_look_does_not_say_that_nobody_is_left(void) {
+/* The victim is dead, what it left sleeps, and there is no descriptor to look with. */
+static pid_t begin_blind(uint32_t flags) {
     begin();
-    victim = add(0);
+    victim = add(flags);
     pid_t left = asleep_under(victim);
-    sweep_mark_dead(victim);
     use_all_descriptors();
+    return left;
+}
+
+static void who_cannot_look_does_not_say_that_nobody_is_left(void) {
+    pid_t left = begin_blind(0);
+    sweep_mark_dead(victim);
     CHECK(kin_running(victim) == false && proc_may_be(left, 1) && !proc_is(left, 1));
     CHECK(sweep_all_waiting(have_some_again));
     CHECK(was_ended(left) && !table_get(victim));
@@ -180,13 +186,26 @@ static bool in_vain(int64_t ns) {
 }
 
 static void and_nothing_is_freed(void) {
-    begin();
-    victim = add(0);
-    pid_t left = asleep_under(victim);
+    pid_t left = begin_blind(0);
     sweep_mark_dead(victim);
-    use_all_descriptors();
     CHECK(!sweep_all_waiting(in_vain));
     CHECK(!was_ended(left) && table_get(victim));
+}
+
+static void nor_in_a_full_table(void) {
+    pid_t ended = fork();
+    if (ended == 0) _exit(0);
+    end_of(ended, 0);
+    pid_t left = begin_blind(RECORD_FORKED);
+    table_sit(table_get(victim), ended, 1);
+    CHECK(sweep_forks() == 0 && table_get(victim));
+    close(last_open); /* enough for the list, not for what is in it */
+    CHECK(sweep_forks() == 0 && table_get(victim));
+    for (; first_open < last_open; first_open++) close(first_open);
+    CHECK(sweep_forks() == 0 && table_get(victim));
+    kill(left, SIGKILL);
+    end_of(left, SIGKILL);
+    CHECK(sweep_forks() == 1 && !table_get(victim));
 }
 
 int main(void) {
@@ -198,5 +217,6 @@ int main(void) {
     CASE(a_pass_in_which_somebody_was_born_is_not_the_last);
     CASE(who_cannot_look_does_not_say_that_nobody_is_left);
     CASE(and_nothing_is_freed);
+    CASE(nor_in_a_full_table);
     return failed;
 }

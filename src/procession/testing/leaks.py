@@ -64,22 +64,24 @@ def take() -> Snapshot:
     """A look at this process."""
     return Snapshot(
         frozenset(oswait.children() - oswait.hidden()),
-        descriptors(),
+        _descriptors(),
         frozenset(threading.enumerate()),
         len(os.listdir("/proc/self/task")),
     )
 
 
 def descriptors() -> Counter[str]:
-    """How many descriptors this process has of each thing; without those of /proc, which the reaper reads for a moment, after a
-    death, in a thread of its own."""
+    """How many descriptors this process has of each thing, to be compared at once: without those of /proc, which the reaper
+    reads for a moment, after a death, in a thread of its own."""
+    return Counter({target: count for target, count in _descriptors().items() if not target.startswith("/proc")})
+
+
+def _descriptors() -> Counter[str]:
     found: Counter[str] = Counter()
     for fd in os.listdir("/proc/self/fd"):
         try:
             target = os.readlink(f"/proc/self/fd/{fd}")
         except OSError:  # the one of listdir itself
-            continue
-        if target.startswith("/proc"):
             continue
         kind, _, _ = target.partition(":[")
         found[kind if kind in ("socket", "pipe") else target] += 1
